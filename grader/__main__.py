@@ -1,0 +1,177 @@
+"""The instructor's command line: ``python -m grader COMMAND``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+from tqdm import tqdm
+
+from grader import adequacy, demo, feedback, grading, release
+from grader.classroom import Classroom
+from grader.problem import Problem
+from grader.tables import table
+from grader.units import COURSE, find_units
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; a problem that the user can mend is one line and exit status 1."""
+    options = _parser().parse_args(arguments)
+    warnings.filterwarnings("ignore", module=r"nbgrader|sqlalchemy")  # meant for their authors
+    try:
+        return options.run(options)
+    except Problem as problem:
+        print(f"{problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "stopped; what was graded is kept, the same command goes on from here", file=sys.stderr
+        )
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m grader", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run, help: str, units: bool = True) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=help, description=help)
+        one.set_defaults(run=run)
+        if units:
+            one.add_argument("units", nargs="*", metavar="UNIT", help="such as 01; all if left out")
+        return one
+
+    command("release", _release, "build course/ from solutions/", units=False).add_argument(
+        "--check", action="store_true", help="only say whether course/ is what a build would give"
+    )
+    command("adequacy", _adequacy, "try every known answer on the checks").add_argument(
+        "--json", action="store_true", help="print a list of objects"
+    )
+    for name, run, help in (
+        ("grade", _grade, "grade the submissions of a class"),
+        ("feedback", _feedback, "write a page for every graded submission"),
+        ("formgrader", _formgrader, "open nbgrader's Formgrader on the class"),
+    ):
+        one = command(name, run, help, units=name != "formgrader")
+        one.add_argument("--classroom", type=Path, metavar="DIR", help="the class's folder")
+        if name == "grade":
+            one.add_argument("--force", action="store_true", help="grade unchanged submissions too")
+        if name == "formgrader":
+            one.add_argument("lab_options", nargs="*", help="options for JupyterLab, after --")
+    command("demo", _demo, "take a class of sample students from release to feedback")
+    return parser
+
+
+def _release(options: argparse.Namespace) -> int:
+    if options.check:
+        if changed := release.differences():
+            raise Problem(
+                f"course/ is not what solutions/ gives ({', '.join(changed)}): make release"
+            )
+        print("course/ is what solutions/ gives")
+        return 0
+    release.build_course(COURSE)
+    print(f"built {', '.join(sorted(p.name for p in COURSE.iterdir()))} in course/")
+    return 0
+
+
+def _adequacy(options: argparse.Namespace) -> int:
+    rows = [row for unit in find_units(options.units) for row in adequacy.assess(unit)]
+    if options.json:
+        print(json.dumps([row.to_json() for row in rows], indent=1))
+    else:
+        print(_adequacy_table(rows))
+    return 0 if all(row.adequate for row in rows) else 1
+
+
+def _adequacy_table(rows: list[adequacy.Row]) -> str:
+    header = (
+        "unit",
+        "exercise",
+        "points",
+        "wrong",
+        "by visible",
+        "by hidden",
+        "missed",
+        "hint right",
+    )
+    body = [
+        (
+            *(r.unit, r.exercise, r.points, r.wrong, r.by_visible, r.by_hidden),
+            *(", ".join(r.missed) or "—", f"{r.hinted} of {r.caught}"),
+            *(f"{r.accepted} of {r.right}", ", ".join(r.refused) or "—"),
+        )
+        for r in rows
+    ]
+    return table((*header, "right accepted", "refused"), body)
+
+
+def _grade(options: argparse.Namespace) -> int:
+    classroom = Classroom(options.classroom)
+    work = grading.submissions(classroom, find_units(options.units))
+    results = _with_progress(grading.grade(classroom, work, options.force), len(work), "grading")
+    print(_grade_table(results))
+    return 0 if all(result.score is not None for result in results) else 1
+
+
+def _with_progress(items, total: int, doing: str) -> list:
+    return list(tqdm(items, total=total, desc=doing, unit="notebook", leave=False))
+
+
+def _grade_table(results: list[grading.Result]) -> str:
+    body = [
+        (r.student, r.unit, "—" if r.score is None else f"{r.score:g}", f"{r.maximum:g}", r.needs)
+        for r in results
+    ]
+    return table(("student", "unit", "score", "maximum", "needs a human"), body)
+
+
+def _feedback(options: argparse.Namespace) -> int:
+    classroom = Classroom(options.classroom)
+    written = list(feedback.write_feedback(classroom, find_units(options.units)))
+    if not written:
+        raise Problem("no graded submission yet: run make grade first")
+    print(table(("student", "unit", "feedback"), written))
+    return 0 if all(isinstance(page, Path) for _, _, page in written) else 1
+
+
+def _formgrader(options: argparse.Namespace) -> int:
+    classroom = Classroom(options.classroom)
+    for unit in find_units([]):
+        classroom.prepare(unit)
+    classroom.write_config()
+    print("JupyterLab opens; choose Nbgrader ▸ Formgrader in its menu", file=sys.stderr)
+    os.chdir(classroom.root)  # where nbgrader looks for its settings
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *options.lab_options])
+
+
+def _demo(options: argparse.Namespace) -> int:
+    folder = Path(tempfile.mkdtemp(prefix="halfbits-demo-"))
+    classroom = Classroom(folder)
+    expected, work = {}, []
+    for unit in find_units(options.units):
+        built = classroom.prepare(unit)
+        for student in demo.sample_class(unit):
+            demo.submit(classroom, unit, student, built)
+            expected[student.name, unit.name] = student.score
+            work.append((student.name, unit))
+    results = _with_progress(grading.grade(classroom, work), len(work), "grading")
+    units = list(dict.fromkeys(unit for _, unit in work))
+    pages = _with_progress(feedback.write_feedback(classroom, units), len(work), "feedback")
+    print(_grade_table(results))
+    wrong = [r for r in results if r.score != expected[r.student, r.unit]]
+    for r in wrong:
+        print(
+            f"{r.student} should have {expected[r.student, r.unit]}, not {r.score}", file=sys.stderr
+        )
+    print(f"\nA feedback page: {pages[-1][2]}\nThe class's folder: {folder}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

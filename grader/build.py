@@ -1,0 +1,106 @@
+"""Build a unit's notebook from its text: points checked, hidden cases put in, ids made stable.
+
+The result is an ordinary nbgrader source notebook; nbgrader's generate_assignment makes the
+student's version of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+import jupytext
+from nbformat import NotebookNode
+
+from grader.exercise import Exercise
+from grader.problem import Problem
+from grader.units import Unit
+from halfbits.checks import CHECKS_FILE, pack
+
+HIDDEN = """\
+# More cases run here when your work is graded.
+### BEGIN HIDDEN TESTS
+from halfbits.checks import check_hidden
+
+check_hidden({payload!r})
+### END HIDDEN TESTS"""
+
+
+def source_notebook(unit: Unit) -> NotebookNode:
+    """The unit's notebook as nbgrader takes it: solutions, hidden tests, points.
+
+    Raises
+    ------
+    Problem
+        If the text notebook and ``exercises.py`` disagree about exercises or points.
+    """
+    notebook = jupytext.read(unit.notebook)
+    notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"]}
+    _check_cells(unit, notebook)
+    for cell in notebook.cells:
+        exercise, part = exercise_of(unit, cell)
+        if exercise and part == "hidden":
+            cell.source = HIDDEN.format(payload=pack(exercise.hidden_spec))
+    _stable_ids(notebook)
+    return notebook
+
+
+def files(unit: Unit) -> dict[str, bytes]:
+    """What lies beside the notebook, for students and graders alike: the visible cases."""
+    specs = {name: exercise.visible_spec for name, exercise in unit.exercises.items()}
+    text = json.dumps(specs, indent=1, ensure_ascii=False) + "\n"
+    return {CHECKS_FILE: text.encode()}
+
+
+def grade_id(cell: NotebookNode) -> str:
+    """The cell's nbgrader id, or the empty string."""
+    return cell.metadata.get("nbgrader", {}).get("grade_id", "")
+
+
+def exercise_of(unit: Unit, cell: NotebookNode) -> tuple[Exercise | None, str]:
+    """Which exercise a cell belongs to, and as what: ``answer``, ``visible`` or ``hidden``."""
+    name, _, part = grade_id(cell).rpartition("-")
+    return unit.exercises.get(name), part
+
+
+def lesson_solutions(unit: Unit) -> dict[str, str]:
+    """What the lesson itself answers in each cell for students, by grade_id."""
+    cells = jupytext.read(unit.notebook).cells
+    return {
+        grade_id(cell): "\n".join(x for x in cell.source.split("\n") if " SOLUTION" not in x)
+        for cell in cells
+        if cell.metadata.get("nbgrader", {}).get("solution")
+    }
+
+
+def _check_cells(unit: Unit, notebook: NotebookNode) -> None:
+    expected = {
+        f"{name}-{part}": points
+        for name, exercise in unit.exercises.items()
+        for part, points in zip(("answer", "visible", "hidden"), (0, *exercise.points), strict=True)
+    }
+    present = {
+        grade_id(c): c.metadata.nbgrader.get("points", 0) for c in notebook.cells if grade_id(c)
+    }
+    for name in expected.keys() | present.keys():
+        if name not in present:
+            raise Problem(f"{unit.notebook.name}: no cell has the grade_id {name!r}")
+        if present[name] != expected.get(name, present[name]):
+            raise Problem(
+                f"{unit.notebook.name}: cell {name!r} has {present[name]} points, "
+                f"exercises.py says {expected[name]}"
+            )
+
+
+def _stable_ids(notebook: NotebookNode) -> None:
+    """Name each cell after its grade_id, else after its text: rebuilding changes nothing."""
+    taken: set[str] = set()
+    for cell in notebook.cells:
+        words = "-".join(re.findall(r"[a-z0-9]+", cell.source.lower()))[:24].strip("-")
+        mark = hashlib.sha256(cell.source.encode()).hexdigest()[:6]
+        name = grade_id(cell) or f"{words}-{mark}"
+        while name in taken:
+            name += "-again"
+        taken.add(name)
+        cell.id = name

@@ -1,0 +1,95 @@
+"""One class's folder: built units, submissions, gradebook, feedback, in nbgrader's layout."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import nbformat
+from nbgrader.api import Gradebook
+from nbgrader.apps import NbGraderAPI
+from nbgrader.coursedir import CourseDirectory
+from traitlets.config import Config
+
+from grader import build
+from grader.problem import Problem
+from grader.units import ROOT, Unit
+
+CELL_TIMEOUT = 120  # seconds
+CONFIG_FILE = "nbgrader_config.py"
+
+
+def default_root() -> Path:
+    """``$HALFBITS_CLASSROOM``, else ``classroom/`` in the project."""
+    return Path(os.environ.get("HALFBITS_CLASSROOM") or ROOT / "classroom")
+
+
+class Classroom:
+    """The instructor's own data; every folder is made when it is first needed."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = Path(root or default_root()).resolve()
+        self.config = _nbgrader_config(self.root)
+        logging.getLogger("traitlets").setLevel(logging.CRITICAL)
+        self.api = NbGraderAPI(
+            coursedir=CourseDirectory(config=self.config),
+            config=self.config,
+            log_level=logging.CRITICAL,
+        )
+
+    @property
+    def submitted(self) -> Path:
+        return self.root / "submitted"
+
+    def path(self, step: str, student: str, unit: Unit) -> Path:
+        """nbgrader's folder of a student's unit; ``step`` is submitted, autograded or feedback."""
+        return self.root / step / student / unit.name
+
+    def gradebook(self) -> Gradebook:
+        """nbgrader's gradebook of this class, to be used in a ``with``."""
+        return Gradebook(self.config.CourseDirectory.db_url, "halfbits")
+
+    def prepare(self, unit: Unit) -> Path:
+        """Build the unit, tell the gradebook its cells and points; return the release's folder."""
+        source = self.root / "source" / unit.name
+        source.mkdir(parents=True, exist_ok=True)
+        nbformat.write(build.source_notebook(unit), source / f"{unit.name}.ipynb")
+        for name, content in build.files(unit).items():
+            (source / name).write_bytes(content)
+        result = self.api.generate_assignment(unit.name, force=True)
+        if not result["success"]:
+            raise Problem(f"{unit.name} cannot be released: {last_line(result)}")
+        return self.root / "release" / unit.name
+
+    def write_config(self) -> Path:
+        """Write the settings down for nbgrader's own commands and Formgrader."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        lines = ["c = get_config()"]
+        for section, settings in self.config.items():
+            lines += [f"c.{section}.{name} = {value!r}" for name, value in settings.items()]
+        path = self.root / CONFIG_FILE
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+
+def last_line(result: dict) -> str:
+    """The line of nbgrader's log or traceback that says what went wrong."""
+    text = result.get("error") or result.get("log") or "nbgrader gave no reason"
+    return text.strip().splitlines()[-1]
+
+
+def _nbgrader_config(root: Path) -> Config:
+    config = Config()
+    config.CourseDirectory.root = str(root)
+    config.CourseDirectory.course_id = "halfbits"
+    config.CourseDirectory.db_url = f"sqlite:///{root / 'gradebook.db'}"
+    config.Execute.timeout = CELL_TIMEOUT
+    if os.name == "posix":
+        config.KernelManager.transport = "ipc"  # no open ports, and no warning about them
+    config.GenerateFeedback.preprocessors = [
+        "nbgrader.preprocessors.GetGrades",
+        "grader.feedback.HideTests",
+        "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+    ]
+    return config

@@ -1,0 +1,66 @@
+"""Find the units in solutions/ and read what each one defines."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from grader.exercise import Exercise
+from grader.problem import Problem
+
+ROOT = Path(__file__).resolve().parent.parent
+SOLUTIONS = ROOT / "solutions"
+COURSE = ROOT / "course"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One folder of solutions/: a text notebook of the same name, and its exercises."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def notebook(self) -> Path:
+        return self.folder / f"{self.name}.py"
+
+    @cached_property
+    def exercises(self) -> dict[str, Exercise]:
+        """The exercises of ``exercises.py`` by name, in the order of their definition."""
+        path = self.folder / "exercises.py"
+        spec = importlib.util.spec_from_file_location(f"exercises_of_{self.name}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found = [value for value in vars(module).values() if isinstance(value, Exercise)]
+        return {exercise.name: exercise for exercise in found}
+
+
+def units(solutions: Path = SOLUTIONS) -> list[Unit]:
+    """Every unit, in teaching order."""
+    return [Unit(path.parent) for path in sorted(solutions.glob("*/*.py")) if _names_unit(path)]
+
+
+def find_units(names: list[str], solutions: Path = SOLUTIONS) -> list[Unit]:
+    """The units of these names (a beginning such as ``01`` will do), or all if none is given.
+
+    Raises
+    ------
+    Problem
+        If a name is no unit's, with the names that there are.
+    """
+    every = units(solutions)
+    chosen = [unit for unit in every if any(unit.name.startswith(name) for name in names)]
+    for name in names:
+        if not any(unit.name.startswith(name) for unit in every):
+            known = ", ".join(unit.name for unit in every)
+            raise Problem(f"there is no unit {name!r}; there are: {known}")
+    return chosen if names else every
+
+
+def _names_unit(path: Path) -> bool:
+    return path.stem == path.parent.name

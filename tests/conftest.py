@@ -1,0 +1,32 @@
+"""What several test modules need: the built course, and a class that has been graded."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from grader.classroom import Classroom
+from grader.units import Unit, find_units
+
+# nbgrader runs alembic by name.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+@pytest.fixture(scope="session")
+def unit() -> Unit:
+    return find_units(["01"])[0]
+
+
+@pytest.fixture(scope="session")
+def classroom(tmp_path_factory: pytest.TempPathFactory) -> Classroom:
+    """An empty class, in a path with a space."""
+    return Classroom(tmp_path_factory.mktemp("a class"))
+
+
+@pytest.fixture(scope="session")
+def release(classroom: Classroom, unit: Unit) -> Path:
+    """The folder that students of that class get for Unit 1."""
+    return classroom.prepare(unit)

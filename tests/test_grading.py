@@ -1,0 +1,152 @@
+"""The whole way, as make demo goes it, and what happens to bad input. Takes minutes: real kernels."""
+
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from grader import demo, grading
+from grader.__main__ import main
+from grader.classroom import Classroom
+from grader.problem import Problem
+
+
+@pytest.fixture(scope="module")
+def sample_class(unit):
+    return {student.name: student for student in demo.sample_class(unit)}
+
+
+def results_of(classroom, unit, **options) -> dict[str, grading.Result]:
+    work = grading.submissions(classroom, [unit])
+    return {r.student: r for r in grading.grade(classroom, work, **options)}
+
+
+def test_demo_gives_every_sample_student_the_right_grade(capfd):
+    """make demo compares each grade with what the checks say the answer deserves."""
+    assert main(["demo", "01"]) == 0
+    out = capfd.readouterr().out
+    rows = [
+        line.split() for line in out.splitlines() if "01_number_formats" in line and "/" not in line
+    ]
+    scores = {row[0]: float(row[2]) for row in rows}
+    assert len(scores) == 3 + 27
+    assert scores.pop("perfect") == 17
+    assert scores.pop("nothing-solved") == 0
+    assert all(score < 17 for score in scores.values())
+    assert "answers to mark by hand: make formgrader" in out
+    page = Path(out.split("A feedback page: ")[1].splitlines()[0])
+    read_as_a_student(page)
+    shutil.rmtree(page.parents[3])
+
+
+def read_as_a_student(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "no subnormals" not in text and "check_hidden" not in text and "BEGIN HIDDEN" not in text
+    assert "kind of case" in text and "Hint" in text
+
+
+def test_bad_submissions_cost_nobody_else(classroom, unit, release, sample_class, capsys):
+    for name in ("perfect", "nothing-solved"):
+        demo.submit(classroom, unit, sample_class[name], release)
+    bad = {
+        "not-json": b"this is not JSON",
+        "not-utf8": b"\xff\xfe\x00x",
+        "not-a-notebook": json.dumps({"hello": "world"}).encode(),
+        "empty": b"",
+    }
+    for student, content in bad.items():
+        folder = classroom.path("submitted", student, unit)
+        folder.mkdir(parents=True)
+        (folder / f"{unit.name}.ipynb").write_bytes(content)
+    classroom.path("submitted", "no-notebook", unit).mkdir(parents=True)
+
+    results = results_of(classroom, unit)
+
+    assert results["perfect"].score == 17 and results["perfect"].maximum == 20
+    assert results["nothing-solved"].score == 0
+    assert "is not JSON" in results["not-json"].needs
+    assert "not UTF-8" in results["not-utf8"].needs
+    assert "is no notebook" in results["not-a-notebook"].needs
+    assert "is not JSON" in results["empty"].needs
+    assert "no 01_number_formats.ipynb was submitted" in results["no-notebook"].needs
+    assert all(results[s].score is None for s in [*bad, "no-notebook"])
+    assert main(["grade", "--classroom", str(classroom.root)]) == 1
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.out + captured.err
+
+
+def test_a_warning_on_stderr_costs_nothing_and_regrading_keeps_manual_marks(
+    classroom, unit, release, sample_class
+):
+    typed = dict(sample_class["perfect"].answers)
+    typed["ulp-answer"] = typed["ulp-answer"].replace(
+        "    info = torch.finfo(dtype)",
+        "    import sys, warnings\n    warnings.warn('careful')\n    print('noise', file=sys.stderr)\n"
+        "    info = torch.finfo(dtype)",
+        1,
+    )
+    chatty = demo.SampleStudent("chatty", typed, 17)
+    demo.submit(classroom, unit, chatty, release)
+    assert results_of(classroom, unit)["chatty"].score == 17
+
+    with classroom.gradebook() as gradebook:
+        grade = gradebook.find_grade("explain-bf16", unit.name, unit.name, "chatty")
+        grade.manual_score = 2.5
+        gradebook.db.commit()
+    regraded = results_of(classroom, unit)["chatty"]
+    assert regraded.score == 19.5
+
+
+def test_a_broken_resubmission_leaves_the_earlier_grade(classroom, unit, release, sample_class):
+    path = classroom.path("submitted", "perfect", unit) / f"{unit.name}.ipynb"
+    path.write_text("{")
+    result = results_of(classroom, unit)["perfect"]
+    assert result.score == 17 and "the earlier grade stands" in result.needs
+
+
+def test_unchanged_submissions_are_not_run_again(classroom, unit, monkeypatch):
+    ran = []
+    monkeypatch.setattr(type(classroom.api), "autograde", lambda self, *a, **k: ran.append(a))
+    results_of(classroom, unit)
+    assert ran == []
+
+
+def test_nothing_to_grade_is_one_line(tmp_path, unit, capsys):
+    with pytest.raises(Problem, match="nothing to grade: put submissions into"):
+        grading.submissions(Classroom(tmp_path), [unit])
+    assert main(["grade", "--classroom", str(tmp_path)]) == 1
+    assert main(["feedback", "--classroom", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_plain_nbgrader_validate_on_the_release_and_on_the_solved_notebook(
+    classroom, unit, release, sample_class
+):
+    from nbgrader.validator import Validator
+
+    unsolved = Validator().validate(str(release / f"{unit.name}.ipynb"))
+    said = [failure["raw_error"] for failure in unsolved["failed"]]
+    assert len(said) == len(unit.exercises) + 0
+    assert all("CheckFailed" in s and "not attempted yet" in s for s in said)
+
+    demo.submit(
+        classroom, unit, demo.SampleStudent("solved", sample_class["perfect"].answers, 17), release
+    )
+    folder = classroom.path("submitted", "solved", unit)
+    shutil.copy(release / "checks.json", folder)
+    assert Validator().validate(str(folder / f"{unit.name}.ipynb")) == {}
+
+
+def test_run_all_reaches_the_end_of_the_released_notebook(release, unit, tmp_path):
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(release / f"{unit.name}.ipynb", as_version=4)
+    shutil.copy(release / "checks.json", tmp_path)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    text = json.dumps(notebook)
+    assert text.count("not attempted yet") >= len(unit.exercises)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            assert output.get("name") != "stderr", output

@@ -1,0 +1,108 @@
+"""The codec loses nothing, refuses what is not plain, and observing never raises."""
+
+import json
+import math
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from halfbits.observe import NotAttempted, NotPlain, decode, encode, observe
+
+scalars = st.none() | st.booleans() | st.integers() | st.text() | st.floats()
+plain = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(plain)
+def test_plain_data_survive_with_types_and_bits(value):
+    through_json = json.loads(json.dumps(encode(value)))
+    back = decode(through_json)
+    assert repr(back) == repr(
+        value
+    )  # repr tells −0.0 from 0.0, 1 from 1.0 and True, and NaN is NaN
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int8, torch.bool])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (0, 4)])
+def test_tensors_keep_dtype_shape_and_bytes(dtype, shape):
+    tensor = torch.ones(shape).to(dtype)
+    back = decode(json.loads(json.dumps(encode(tensor))))
+    assert back.dtype == dtype and back.shape == tensor.shape and torch.equal(back, tensor)
+
+
+def test_numpy_numbers_are_numbers():
+    assert encode(np.float32(0.5)) == encode(0.5)
+    assert encode(np.int64(3)) == encode(3)
+
+
+def test_dtypes_and_ranges():
+    assert decode(encode([torch.bfloat16, range(3, 9, 2)])) == [torch.bfloat16, range(3, 9, 2)]
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, lambda: 0, open, 1j])
+def test_other_objects_are_refused_with_their_class(value):
+    with pytest.raises(NotPlain, match=type(value).__name__):
+        encode(value)
+
+
+def test_deep_nesting_is_refused():
+    nested: list = []
+    for _ in range(50):
+        nested = [nested]
+    with pytest.raises(NotPlain, match="16 levels"):
+        encode(nested)
+
+
+@pytest.mark.parametrize("junk", [{"float": 1}, {"dtype": "nn"}, {"x": 1}, {"tuple": 3}, 1.5])
+def test_junk_is_refused(junk):
+    with pytest.raises(ValueError, match="not encoded data"):
+        decode(junk)
+
+
+def cases(*args):
+    return [{"args": encode(one), "sweep": False} for one in args]
+
+
+def test_an_exception_is_an_observation_and_the_next_case_still_runs():
+    observations, _ = observe(lambda x: 1 / x, cases((0,), (4,)))
+    assert observations[0].problem == "raised ZeroDivisionError: division by zero"
+    assert decode(observations[1].output) == 0.25
+
+
+def test_exit_is_an_observation():
+    observations, _ = observe(lambda: sys.exit(3), cases(()))
+    assert observations[0].problem.startswith("raised SystemExit")
+
+
+def test_a_stub_is_not_attempted():
+    def stub():
+        raise NotImplementedError
+
+    with pytest.raises(NotAttempted):
+        observe(stub, cases(()))
+
+
+def test_prints_and_warnings_are_caught():
+    def chatty():
+        print("to stdout")
+        print("to stderr", file=sys.stderr)
+        warnings.warn("careful", stacklevel=1)
+        return math.inf
+
+    observations, printed = observe(chatty, cases(()))
+    assert decode(observations[0].output) == math.inf
+    assert "to stdout" in printed and "to stderr" in printed and "careful" in printed
+
+
+def test_a_sweep_calls_once_for_each_item():
+    case = {"args": encode((range(3), 10)), "sweep": True}
+    observations, _ = observe(lambda x, y: x + y, [case])
+    assert decode(observations[0].output) == [10, 11, 12]
