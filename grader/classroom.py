@@ -85,11 +85,12 @@ def _nbgrader_config(root: Path) -> Config:
     config.CourseDirectory.course_id = "halfbits"
     config.CourseDirectory.db_url = f"sqlite:///{root / 'gradebook.db'}"
     config.Execute.timeout = CELL_TIMEOUT
-    if os.name == "posix":
-        config.KernelManager.transport = "ipc"  # no open ports, and no warning about them
+    config.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"]
     config.GenerateFeedback.preprocessors = [
-        "nbgrader.preprocessors.GetGrades",
+        "grader.feedback.Points",
         "grader.feedback.HideTests",
+        "grader.feedback.StaticWidgets",
         "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
     ]
+    config.HTMLExporter.extra_template_basedirs = [str(Path(__file__).parent / "templates")]
     return config

@@ -1,18 +1,46 @@
-"""Feedback pages: what nbgrader makes of a graded notebook, without the hidden tests."""
+"""Feedback pages: a graded notebook with its points, without the hidden tests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from nbgrader.preprocessors import ClearHiddenTests
+from nbconvert.preprocessors import Preprocessor
+from nbformat import NotebookNode
+from nbgrader.preprocessors import ClearHiddenTests, GetGrades
 
 from grader.classroom import Classroom, last_line
 from grader.units import Unit
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
+TEXT = "text/plain"
+
 
 class HideTests(ClearHiddenTests):
     """Take the hidden region out of the page: it is the instructor's, and its text helps nobody."""
+
+
+class Points(GetGrades):
+    """Points from the gradebook, and which of them a human has still to give."""
+
+    def _get_score(self, cell: NotebookNode, resources: dict) -> None:
+        super()._get_score(cell, resources)
+        grade = self.gradebook.find_grade(
+            cell.metadata.nbgrader.grade_id, self.notebook_id, self.assignment_id, self.student_id
+        )
+        cell.metadata.nbgrader.waiting = grade.needs_manual_grade
+
+
+class StaticWidgets(Preprocessor):
+    """Show the text of a widget in place of the widget, which needs a kernel."""
+
+    def preprocess_cell(
+        self, cell: NotebookNode, resources: dict, index: int
+    ) -> tuple[NotebookNode, dict]:
+        for output in cell.get("outputs", []):
+            if output.get("data", {}).pop(WIDGET, None) and "(" in output.data.get(TEXT, "")[:12]:
+                output.data[TEXT] = "an interactive picture: see it in JupyterLab"
+        return cell, resources
 
 
 def write_feedback(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-from nbgrader.api import MissingEntry
+from nbgrader.api import MissingEntry, SubmittedAssignment
 
 from grader.classroom import Classroom, last_line
 from grader.problem import Problem
@@ -98,6 +98,8 @@ def _result(classroom: Classroom, student: str, unit: Unit, defect: str = "") ->
         try:
             submission = gradebook.find_submission(unit.name, student)
         except MissingEntry:
+            submission = None
+        if submission is None or not _graded_before(submission):
             maximum = gradebook.find_assignment(unit.name).max_score
             return Result(student, unit.name, None, maximum, defect)
         needs = defect
@@ -106,6 +108,12 @@ def _result(classroom: Classroom, student: str, unit: Unit, defect: str = "") ->
         if defect:
             needs += " (the earlier grade stands)"
         return Result(student, unit.name, submission.score, submission.max_score, needs)
+
+
+def _graded_before(submission: SubmittedAssignment) -> bool:
+    """nbgrader opens an entry before it grades; only a score in it is a grade."""
+    grades = (grade for notebook in submission.notebooks for grade in notebook.grades)
+    return any(grade.auto_score is not None or grade.manual_score is not None for grade in grades)
 
 
 def _fingerprint(*folders: Path) -> str:

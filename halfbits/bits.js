@@ -304,7 +304,7 @@ function remark(pattern, f, reference, typed) {
   const kind = classify(pattern, f);
   const rounded = pattern === encode(reference, f);
   if (rounded && reference.kind === "finite" && value.kind !== "finite") {
-    const limit = readable(decode(largest(f), f), 40);
+    const limit = readable(decode(largest(f), f), 24);
     const fate = value.kind === "inf" ? `becomes ${kind}` : "becomes NaN, because this format has no ∞";
     return `Overflow: ${typed} lies beyond the largest ${f.label} number, ${limit}, and ${fate}.`;
   }
@@ -611,6 +611,23 @@ export function render({ model, el }) {
     for (const [name, listener] of Object.entries(watched)) model.off(name, listener);
     root.remove();
   };
+}
+
+/** Show an explorer on a page without a kernel: the state lives in a stand-in for the model. */
+export function show(el, state) {
+  const listeners = {};
+  const model = {
+    get: (name) => state[name],
+    set(name, value) {
+      if (JSON.stringify(state[name]) === JSON.stringify(value)) return;
+      state[name] = value;
+      for (const listener of listeners[`change:${name}`] ?? []) listener();
+    },
+    on: (event, listener) => (listeners[event] ??= new Set()).add(listener),
+    off: (event, listener) => listeners[event]?.delete(listener),
+    save_changes() {},
+  };
+  return render({ model, el });
 }
 
 export default { render };

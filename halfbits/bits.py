@@ -10,6 +10,7 @@ import html
 import json
 import math
 import re
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -91,7 +92,8 @@ class BitExplorer(anywidget.AnyWidget):
     patterns = traitlets.Dict(key_trait=traitlets.Unicode()).tag(sync=True)
     linked = traitlets.Bool(True).tag(sync=True)
 
-    _from_page = False
+    # Messages from the page may arrive on a thread of their own.
+    _page_thread: int | None = None
 
     def __init__(self, formats: list[Format], value: str) -> None:
         super().__init__(formats=[_describe(each) for each in formats], value=value)
@@ -105,16 +107,16 @@ class BitExplorer(anywidget.AnyWidget):
     @traitlets.observe("value")
     def _value_changed(self, change: dict) -> None:
         # The page sends its own patterns along: a flipped NaN keeps its exact bits.
-        if not self._from_page:
+        if self._page_thread != threading.get_ident():
             self._round_to_all()
 
     def set_state(self, sync_data: dict) -> None:
         """Take over what the page sends."""
-        self._from_page = True
+        self._page_thread = threading.get_ident()
         try:
             super().set_state(sync_data)
         finally:
-            self._from_page = False
+            self._page_thread = None
 
     def _round_to_all(self) -> None:
         number = parse(self.value)
@@ -219,20 +221,7 @@ body {{ max-width: 60rem; margin: 1.5rem auto; padding: 0 1rem; }}
 <noscript><pre>{text}</pre></noscript>
 <script type="module">
 {script}
-const state = {state};
-const listeners = {{}};
-const model = {{
-  get: (name) => state[name],
-  set(name, value) {{
-    if (JSON.stringify(state[name]) === JSON.stringify(value)) return;
-    state[name] = value;
-    for (const listener of listeners[`change:${{name}}`] ?? []) listener();
-  }},
-  on: (event, listener) => (listeners[event] ??= new Set()).add(listener),
-  off: (event, listener) => listeners[event]?.delete(listener),
-  save_changes() {{}},
-}};
-render({{ model, el: document.getElementById("explorer") }});
+show(document.getElementById("explorer"), {state});
 </script>
 </body>
 </html>

@@ -8,7 +8,7 @@ import pytest
 
 playwright = pytest.importorskip("playwright.sync_api")
 
-from lab import CHROMIUM_FLAGS, NO_CHROMIUM, Lab, LabServer, find_chromium  # noqa: E402
+from browser.lab import CHROMIUM_FLAGS, NO_CHROMIUM, Lab, LabServer, find_chromium  # noqa: E402
 
 Browser, Page = playwright.Browser, playwright.Page
 
