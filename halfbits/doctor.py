@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib.metadata
 import os
 import shutil
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+
+from halfbits.figure import Shown
 
 LOCK = Path(__file__).resolve().parent.parent / "requirements.lock"
 NEEDED_PYTHON = (3, 11)
@@ -46,7 +49,9 @@ def examine() -> Iterator[Finding]:
 def python() -> Finding:
     """Python's version."""
     found = ".".join(map(str, sys.version_info[:3]))
-    fix = "" if sys.version_info >= NEEDED_PYTHON else "install Python 3.11 or newer, then make clean"
+    fix = (
+        "" if sys.version_info >= NEEDED_PYTHON else "install Python 3.11 or newer, then make clean"
+    )
     return Finding("Python", found, fix)
 
 
@@ -92,7 +97,9 @@ def chromium() -> Finding:
     """A browser for the browser tests."""
     if found := find_chromium():
         return Finding("Chromium", found)
-    fix = "for make check only: apt-get install chromium, or set HALFBITS_CHROMIUM=/path/to/chromium"
+    fix = (
+        "for make check only: apt-get install chromium, or set HALFBITS_CHROMIUM=/path/to/chromium"
+    )
     return Finding("Chromium", "none", fix, needed=False)
 
 
@@ -106,7 +113,11 @@ def find_chromium() -> str | None:
 def alembic() -> Finding:
     """nbgrader runs ``alembic`` by name when it makes a gradebook."""
     found = shutil.which("alembic")
-    fix = "" if found else f'put {Path(sys.executable).parent} on PATH: make does, or "source .venv/bin/activate"'
+    fix = (
+        ""
+        if found
+        else f'put {Path(sys.executable).parent} on PATH: make does, or "source .venv/bin/activate"'
+    )
     return Finding("alembic", found or "not on PATH", fix)
 
 
@@ -115,6 +126,13 @@ def disk() -> Finding:
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     fix = "" if free >= NEEDED_DISK else f"free at least {NEEDED_DISK} GB"
     return Finding("free disk", f"{free:.0f} GB", fix)
+
+
+def check_environment() -> Shown:
+    """The same report for a notebook."""
+    findings = list(examine())
+    text = "\n".join(map(str, findings))
+    return Shown(f"<pre>{html.escape(text)}</pre>", text)
 
 
 def main() -> int:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from halfbits.judge import Verdict
 
+RESULT = "application/vnd.halfbits.check+json"
+
 STYLE = """
 <style>
 .hb-report { font-size: 13px; margin: 2px 0 8px; color: var(--jp-ui-font-color1, CanvasText); }
@@ -68,6 +70,12 @@ class Report:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+    def _repr_mimebundle_(self, **_: object) -> dict:
+        """HTML and text, and the result as data: that is how progress reads it from the disk."""
+        result = {"exercise": self.exercise, "attempted": self.verdict is not None}
+        result["passed"] = self.passed
+        return {"text/plain": str(self), "text/html": self._repr_html_(), RESULT: result}
 
     def _repr_html_(self) -> str:
         head = f'<p class="hb-head">{self._html_sign} {_text(self.headline)}</p>'
