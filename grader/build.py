@@ -17,6 +17,7 @@ from grader.exercise import Exercise
 from grader.problem import Problem
 from grader.units import Unit
 from halfbits.checks import CHECKS_FILE, pack
+from halfbits.questions import QUIZ_FILE
 
 HIDDEN = """\
 # More cases run here when your work is graded.
@@ -24,6 +25,15 @@ HIDDEN = """\
 from halfbits.checks import check_hidden
 
 check_hidden({payload!r})
+### END HIDDEN TESTS"""
+
+QUIZ_SCORE = "quiz-score"  # grade_id of the cell that gives the points
+SCORE = """\
+hb.check_quiz()
+### BEGIN HIDDEN TESTS
+from halfbits.quiz_check import score_quiz
+
+score_quiz({payload!r})
 ### END HIDDEN TESTS"""
 
 
@@ -42,15 +52,22 @@ def source_notebook(unit: Unit) -> NotebookNode:
         exercise, part = exercise_of(unit, cell)
         if exercise and part == "hidden":
             cell.source = HIDDEN.format(payload=pack(exercise.hidden_spec))
+        if unit.quiz and grade_id(cell) == QUIZ_SCORE:
+            cell.source = SCORE.format(payload=pack(unit.quiz.with_key()))
     _stable_ids(notebook)
     return notebook
 
 
 def files(unit: Unit) -> dict[str, bytes]:
-    """What lies beside the notebook, for students and graders alike: the visible cases."""
+    """What lies beside the notebook, for students and graders alike: visible cases, quiz."""
     specs = {name: exercise.visible_spec for name, exercise in unit.exercises.items()}
-    text = json.dumps(specs, indent=1, ensure_ascii=False) + "\n"
-    return {CHECKS_FILE: text.encode()}
+    found = {CHECKS_FILE: specs}
+    if unit.quiz:
+        found[QUIZ_FILE] = unit.quiz.released()
+    return {
+        name: (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
+        for name, data in found.items()
+    }
 
 
 def grade_id(cell: NotebookNode) -> str:
@@ -80,6 +97,9 @@ def _check_cells(unit: Unit, notebook: NotebookNode) -> None:
         for name, exercise in unit.exercises.items()
         for part, points in zip(("answer", "visible", "hidden"), (0, *exercise.points), strict=True)
     }
+    if unit.quiz:
+        expected[QUIZ_SCORE] = unit.quiz.points
+    _check_questions(unit, notebook)
     present = {
         grade_id(c): c.metadata.nbgrader.get("points", 0) for c in notebook.cells if grade_id(c)
     }
@@ -89,8 +109,18 @@ def _check_cells(unit: Unit, notebook: NotebookNode) -> None:
         if present[name] != expected.get(name, present[name]):
             raise Problem(
                 f"{unit.notebook.name}: cell {name!r} has {present[name]} points, "
-                f"exercises.py says {expected[name]}"
+                f"{'quiz.yaml' if name == QUIZ_SCORE else 'exercises.py'} says {expected[name]}"
             )
+
+
+def _check_questions(unit: Unit, notebook: NotebookNode) -> None:
+    """Every question of the quiz is shown, and nothing that is none."""
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    shown = re.findall(r"^hb\.quiz\([\"']([^\"']*)[\"']\)", code, re.M)
+    defined = [question["id"] for question in unit.quiz.questions] if unit.quiz else []
+    for name in sorted({*shown} ^ {*defined}):
+        where = "is shown and not in quiz.yaml" if name in shown else "of quiz.yaml is not shown"
+        raise Problem(f"{unit.notebook.name}: the question {name!r} {where}")
 
 
 def _stable_ids(notebook: NotebookNode) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import textwrap
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nbformat
@@ -13,20 +15,28 @@ import nbformat
 from grader.build import grade_id, lesson_solutions
 from grader.classroom import Classroom
 from grader.exercise import Answer, Exercise
+from grader.quizzes import Quiz
 from grader.units import Unit
+from halfbits.answers import ANSWERS_FILE
 
 
 @dataclass(frozen=True)
 class SampleStudent:
-    """A student's name, what they typed into each cell (by grade_id), the score they deserve."""
+    """A student's name, what they typed into each cell (by grade_id), the score they deserve.
+
+    ``quiz`` is the text of their answers.json; without one they handed in none.
+    """
 
     name: str
     answers: dict[str, str]
     score: int
+    quiz: str = ""
 
 
 def sample_class(unit: Unit) -> list[SampleStudent]:
     """Perfect; one for each wrong answer; one who solved nothing; one with a syntax error.
+
+    In a unit with a quiz also: all of it wrong, half of it right, a damaged answers.json.
 
     The scores are those before a human marks the written answers, which count 0 until then.
     """
@@ -44,7 +54,52 @@ def sample_class(unit: Unit) -> list[SampleStudent]:
             typed = perfect | {f"{exercise.name}-answer": source_of(exercise, answer)}
             lost = _points_lost(exercise, answer)
             students.append(SampleStudent(_student_name(exercise, answer), typed, full - lost))
-    return students
+    return _with_quiz(students, unit.quiz) if unit.quiz else students
+
+
+def _with_quiz(students: list[SampleStudent], quiz: Quiz) -> list[SampleStudent]:
+    """Whoever solved an exercise got the quiz right; three more stumble over nothing else."""
+    right = quiz_answers(quiz)
+    students = [
+        replace(one, score=one.score + quiz.points, quiz=right) if one.answers else one
+        for one in students
+    ]
+    perfect, half = students[0], quiz.questions[: len(quiz.questions) // 2]
+    missed = sum(question["points"] for question in half)
+    return [
+        *students,
+        replace(
+            perfect,
+            name="quiz-all-wrong",
+            score=perfect.score - quiz.points,
+            quiz=quiz_answers(quiz, wrong={q["id"] for q in quiz.questions}),
+        ),
+        replace(
+            perfect,
+            name="quiz-half-right",
+            score=perfect.score - missed,
+            quiz=quiz_answers(quiz, wrong={q["id"] for q in half}),
+        ),
+        replace(
+            perfect,
+            name="quiz-damaged",
+            score=perfect.score - quiz.points,
+            quiz=right[: len(right) // 2],
+        ),
+    ]
+
+
+def quiz_answers(quiz: Quiz, wrong: Iterable[str] = ()) -> str:
+    """The text of an answers.json that is right except for these questions."""
+    chosen = {q["id"]: _choice(q, right=q["id"] not in wrong) for q in quiz.questions}
+    return json.dumps({"unit": quiz.unit, "answers": chosen})
+
+
+def _choice(question: dict, right: bool) -> str | list[str]:
+    if question["kind"] == "number":
+        return question["answers"][0] if right else "-12345"
+    letters = [option["id"] for option in question["options"] if option["right"] == right]
+    return letters[0] if question["kind"] == "one" else letters
 
 
 def submit(classroom: Classroom, unit: Unit, student: SampleStudent, release: Path) -> None:
@@ -55,6 +110,8 @@ def submit(classroom: Classroom, unit: Unit, student: SampleStudent, release: Pa
     folder = classroom.path("submitted", student.name, unit)
     folder.mkdir(parents=True)
     nbformat.write(notebook, folder / f"{unit.name}.ipynb")
+    if student.quiz:
+        (folder / ANSWERS_FILE).write_text(student.quiz, encoding="utf-8")
 
 
 def source_of(exercise: Exercise, answer: Answer) -> str:

@@ -17,7 +17,17 @@ TEXT = "text/plain"
 
 
 class HideTests(ClearHiddenTests):
-    """Take the hidden region out of the page: it is the instructor's, and its text helps nobody."""
+    """Take the hidden region out of the page, and out of tracebacks, which quote it."""
+
+    def preprocess_cell(
+        self, cell: NotebookNode, resources: dict, index: int
+    ) -> tuple[NotebookNode, dict]:
+        hidden = self.begin_test_delimeter in cell.source
+        cell, resources = super().preprocess_cell(cell, resources, index)
+        for output in cell.get("outputs", []) if hidden else []:
+            if output.output_type == "error":
+                output.traceback = [f"{output.ename}: {output.evalue}"]
+        return cell, resources
 
 
 class Points(GetGrades):

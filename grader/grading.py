@@ -81,7 +81,8 @@ def _defect(notebook: Path) -> str:
     if not notebook.is_file():
         return f"no {notebook.name} was submitted"
     try:
-        nbformat.read(notebook, as_version=4)
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+        nbformat.validate(nbformat.from_dict(content))
     except UnicodeDecodeError:
         return f"{notebook.name} is not UTF-8 text: ask for it again"
     except json.JSONDecodeError as error:

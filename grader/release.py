@@ -10,6 +10,7 @@ import nbformat
 
 from grader.classroom import Classroom
 from grader.units import COURSE, Unit, units
+from halfbits.answers import ANSWERS_FILE
 
 
 def build_course(target: Path, chosen: list[Unit] | None = None) -> None:
@@ -42,10 +43,15 @@ def _tidy(path: Path) -> None:
     nbformat.write(notebook, path)
 
 
+def _is_answers(path: Path) -> bool:
+    """What the quizzes save beside the notebook belongs to whoever works there."""
+    return path.name.startswith((ANSWERS_FILE, ".answers"))
+
+
 def _contents(folder: Path) -> dict[str, bytes]:
     files = (
         path
         for path in folder.rglob("*")
-        if path.is_file() and ".ipynb_checkpoints" not in path.parts
+        if path.is_file() and ".ipynb_checkpoints" not in path.parts and not _is_answers(path)
     )
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from grader.exercise import Exercise
 from grader.problem import Problem
+from grader.quizzes import Quiz, load_quiz
 
 ROOT = Path(__file__).resolve().parent.parent
 SOLUTIONS = ROOT / "solutions"
@@ -38,6 +39,11 @@ class Unit:
         spec.loader.exec_module(module)
         found = [value for value in vars(module).values() if isinstance(value, Exercise)]
         return {exercise.name: exercise for exercise in found}
+
+    @cached_property
+    def quiz(self) -> Quiz | None:
+        """The quiz of ``quiz.yaml``, if the unit has one."""
+        return load_quiz(self.folder)
 
 
 def units(solutions: Path = SOLUTIONS) -> list[Unit]:

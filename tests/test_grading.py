@@ -2,15 +2,21 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
+from nbgrader.validator import Validator
 
 from grader import demo, grading
 from grader.__main__ import main
 from grader.classroom import Classroom
 from grader.problem import Problem
+
+FULL = 17 + 6  # exercises and quiz; three more points are for a written answer
+MAXIMUM = FULL + 3
 
 
 @pytest.fixture(scope="module")
@@ -23,18 +29,20 @@ def results_of(classroom, unit, **options) -> dict[str, grading.Result]:
     return {r.student: r for r in grading.grade(classroom, work, **options)}
 
 
-def test_demo_gives_every_sample_student_the_right_grade(capfd):
+def test_demo_gives_every_sample_student_the_right_grade(capfd, unit):
     """make demo compares each grade with what the checks say the answer deserves."""
     assert main(["demo", "01"]) == 0
     out = capfd.readouterr().out
+    expected = {student.name: student.score for student in demo.sample_class(unit)}
     rows = [
         line.split() for line in out.splitlines() if "01_number_formats" in line and "/" not in line
     ]
     scores = {row[0]: float(row[2]) for row in rows}
-    assert len(scores) == 3 + 27
-    assert scores.pop("perfect") == 17
-    assert scores.pop("nothing-solved") == 0
-    assert all(score < 17 for score in scores.values())
+    assert scores == expected
+    assert len(scores) == 3 + 27 + 3  # and three with a quiz that went wrong
+    assert scores.pop("perfect") == FULL
+    assert scores["nothing-solved"] == 0
+    assert max(scores.values()) < FULL
     assert "answers to mark by hand: make formgrader" in out
     page = Path(out.split("A feedback page: ")[1].splitlines()[0])
     read_as_a_student(page)
@@ -64,7 +72,7 @@ def test_bad_submissions_cost_nobody_else(classroom, unit, release, sample_class
 
     results = results_of(classroom, unit)
 
-    assert results["perfect"].score == 17 and results["perfect"].maximum == 20
+    assert results["perfect"].score == FULL and results["perfect"].maximum == MAXIMUM
     assert results["nothing-solved"].score == 0
     assert "is not JSON" in results["not-json"].needs
     assert "not UTF-8" in results["not-utf8"].needs
@@ -87,23 +95,23 @@ def test_a_warning_on_stderr_costs_nothing_and_regrading_keeps_manual_marks(
         "    print('noise', file=sys.stderr)\n    info = torch.finfo(dtype)",
         1,
     )
-    chatty = demo.SampleStudent("chatty", typed, 17)
+    chatty = replace(sample_class["perfect"], name="chatty", answers=typed)
     demo.submit(classroom, unit, chatty, release)
-    assert results_of(classroom, unit)["chatty"].score == 17
+    assert results_of(classroom, unit)["chatty"].score == FULL
 
     with classroom.gradebook() as gradebook:
         grade = gradebook.find_grade("explain-bf16", unit.name, unit.name, "chatty")
         grade.manual_score = 2.5
         gradebook.db.commit()
-    regraded = results_of(classroom, unit)["chatty"]
-    assert regraded.score == 19.5
+    [regraded] = grading.grade(classroom, [("chatty", unit)], force=True)
+    assert regraded.score == FULL + 2.5
 
 
 def test_a_broken_resubmission_leaves_the_earlier_grade(classroom, unit, release, sample_class):
     path = classroom.path("submitted", "perfect", unit) / f"{unit.name}.ipynb"
     path.write_text("{")
     result = results_of(classroom, unit)["perfect"]
-    assert result.score == 17 and "the earlier grade stands" in result.needs
+    assert result.score == FULL and "the earlier grade stands" in result.needs
 
 
 def test_unchanged_submissions_are_not_run_again(classroom, unit, monkeypatch):
@@ -121,29 +129,27 @@ def test_nothing_to_grade_is_one_line(tmp_path, unit, capsys):
     assert capsys.readouterr().err.count("\n") == 2
 
 
-def test_plain_nbgrader_validate_on_the_release_and_on_the_solved_notebook(
-    classroom, unit, release, sample_class
-):
-    from nbgrader.validator import Validator
-
+def test_validate_on_the_release_and_on_the_solved_notebook(classroom, unit, release, sample_class):
     unsolved = Validator().validate(str(release / f"{unit.name}.ipynb"))
     said = [failure["raw_error"] for failure in unsolved["failed"]]
-    assert len(said) == len(unit.exercises)
-    assert all("CheckFailed" in s and "not attempted yet" in s for s in said)
+    assert said.pop() == "You did not provide a response."  # to the question in own words
+    assert len(said) == len(unit.exercises) + 1
+    assert all("CheckFailed" in line for line in said)
+    for name in unit.exercises:
+        assert any(f"{name}: not attempted yet" in line for line in said)
+    assert any("quiz: 6 of 6 questions are unanswered" in line for line in said)
 
-    demo.submit(
-        classroom, unit, demo.SampleStudent("solved", sample_class["perfect"].answers, 17), release
-    )
+    solved = replace(sample_class["perfect"], name="solved")
+    demo.submit(classroom, unit, solved, release)
     folder = classroom.path("submitted", "solved", unit)
-    shutil.copy(release / "checks.json", folder)
+    for name in ("checks.json", "quiz.json"):
+        shutil.copy(release / name, folder)
     assert Validator().validate(str(folder / f"{unit.name}.ipynb")) == {}
 
 
 def test_run_all_reaches_the_end_of_the_released_notebook(release, unit, tmp_path):
-    from nbclient import NotebookClient
-
-    notebook = nbformat.read(release / f"{unit.name}.ipynb", as_version=4)
-    shutil.copy(release / "checks.json", tmp_path)
+    shutil.copytree(release, tmp_path, dirs_exist_ok=True)
+    notebook = nbformat.read(tmp_path / f"{unit.name}.ipynb", as_version=4)
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     text = json.dumps(notebook)
     assert text.count("not attempted yet") >= len(unit.exercises)

@@ -94,7 +94,7 @@ def test_hidden_cases_stand_in_the_hidden_region_only(unit):
 def copy_of(unit: Unit, folder: Path, change) -> Unit:
     target = folder / unit.name
     target.mkdir()
-    for name in (f"{unit.name}.py", "exercises.py"):
+    for name in (f"{unit.name}.py", "exercises.py", "quiz.yaml"):
         text = (unit.folder / name).read_text(encoding="utf-8")
         (target / name).write_text(change(text), encoding="utf-8")
     return Unit(target)

@@ -23,7 +23,7 @@
 # 5. Explain why bfloat16 reaches as far as float32, and what it pays for that.
 #
 # **What you need**: Python, one PyTorch model trained in your life, powers of two. No GPU.
-# **Time**: about 90 minutes with the exercises. **Points**: 20, of which 3 are for a written answer.
+# **Time**: about 90 minutes with the exercises. **Points**: 26, of which 6 are for a quiz and 3 for a written answer.
 #
 # Training in mixed precision means storing numbers in 16 bits, or 8, where 32 were usual. When that goes wrong, the symptoms are strange: a loss that turns into `nan`, weights that stop moving, a sum that will not grow. Each of them has its cause in the layout of a few bits. This unit is about those bits.
 
@@ -97,14 +97,14 @@ f"{pattern:016b}"
 # %% [markdown]
 # ## Give every pattern a meaning
 #
-# With a leading 1 that is always there, zero cannot be written. So the two extreme values of the exponent field are set aside (E is the number of exponent bits, M the number of fraction bits, the bias is 2^(E−1) − 1):
+# With a leading 1 that is always there, zero cannot be written. So the two extreme values of the exponent field are set aside (E is the number of exponent bits, M the number of fraction bits, $s$ the sign, and the bias is $2^{E-1}-1$):
 #
 # | exponent field | fraction | the number is | its value |
 # |---|---|---|---|
-# | all zeros | all zeros | **zero**, with a sign | (−1)^sign × 0 |
-# | all zeros | anything else | **subnormal** | (−1)^sign × 0.fraction × 2^(1 − bias) |
-# | in between | anything | **normal** | (−1)^sign × 1.fraction × 2^(exponent − bias) |
-# | all ones | all zeros | **infinity** | (−1)^sign × ∞ |
+# | all zeros | all zeros | **zero**, with a sign | $(-1)^s \times 0$ |
+# | all zeros | anything else | **subnormal** | $(-1)^s \times 0.\mathrm{fraction}_2 \times 2^{1-\mathrm{bias}}$ |
+# | in between | anything | **normal** | $(-1)^s \times 1.\mathrm{fraction}_2 \times 2^{\mathrm{exponent}-\mathrm{bias}}$ |
+# | all ones | all zeros | **infinity** | $(-1)^s \times \infty$ |
 # | all ones | anything else | **NaN**, "not a number" | – |
 #
 # The subnormals are the clever row. Their leading digit is 0, and their exponent is that of the *smallest normal numbers*, 1 − bias, not 0 − bias. So they continue the line of numbers down to zero in equal steps. Look at a format small enough to see all its numbers. It has 6 bits: 1 + 3 + 2.
@@ -161,10 +161,10 @@ hb.check("decode")
 #
 # | | exponent field | fraction | value |
 # |---|---|---|---|
-# | largest number | `11110` (all ones is taken) | `1111111111` | (2 − 2⁻¹⁰) × 2^(30 − 15) = 65504 |
-# | smallest normal number | `00001` | `0000000000` | 2^(1 − 15) ≈ 6.10 × 10⁻⁵ |
-# | smallest subnormal number | `00000` | `0000000001` | 2⁻¹⁰ × 2^(1 − 15) ≈ 5.96 × 10⁻⁸ |
-# | the step after 1, called `eps` | `01111` | `0000000001` | 2⁻¹⁰ ≈ 0.000977 |
+# | largest number | `11110` (all ones is taken) | `1111111111` | $(2-2^{-10}) \times 2^{30-15} = 65504$ |
+# | smallest normal number | `00001` | `0000000000` | $2^{1-15} \approx 6.10 \times 10^{-5}$ |
+# | smallest subnormal number | `00000` | `0000000001` | $2^{-10} \times 2^{1-15} \approx 5.96 \times 10^{-8}$ |
+# | the step after 1, called `eps` | `01111` | `0000000001` | $2^{-10} \approx 0.000977$ |
 #
 # The significand of the largest number is 1.1111111111₂, which is one step of 2⁻¹⁰ short of 2.
 #
@@ -218,19 +218,18 @@ hb.split_explorer(bits=16)
 hb.splits(bits=16)
 
 # %% [markdown]
-# E = 8 is the split that has exactly float32's exponent field. That is the whole idea of bf16: **it is the upper half of a float32**. Same sign, same 8 exponent bits, the same bias of 127, so the same range; of the 23 fraction bits it keeps the first 7.
+# E = 8 is the split that has exactly float32's exponent field. That is the whole idea of bf16: **it is the upper half of a float32**. Same sign, same 8 exponent bits, the same bias of 127, so practically the same range; of the 23 fraction bits 7 are left. (Converting rounds to the nearest bf16 number, it does not cut; for π both come to the same.)
 
 # %%
 x = torch.tensor(math.pi)
-bits = x.view(torch.int32).item()
-print(f"fp32  {bits:032b}")
-print(f"bf16  {x.bfloat16().view(torch.int16).item():016b}")
+print("fp32", hb.get_format("fp32").bit_string(x.view(torch.int32).item()))
+print("bf16", hb.get_format("bf16").bit_string(x.bfloat16().view(torch.int16).item()))
 
 # %% [markdown]
 # A float32 weight of 10³⁰ stays finite in bf16 and is far out of reach for fp16. The price: bf16's step after 1 is 2⁻⁷, eight times that of fp16. Here are the formats that you will meet in this course, side by side. tf32 is not a storage format: it is what tensor cores read from a float32 when they are allowed to. The two 8-bit formats come back in Unit 9; `fp8_e4m3fn` gives up infinity to reach further.
 
 # %%
-hb.range_vs_precision("fp64", "fp32", "tf32", "bf16", "fp16", "fp8_e5m2", "fp8_e4m3fn")
+hb.range_vs_precision("fp32", "tf32", "bf16", "fp16", "fp8_e5m2", "fp8_e4m3fn")
 
 # %% [markdown]
 # ## Ask `torch.finfo`, and know what it leaves out
@@ -309,7 +308,7 @@ hb.number_line("fp16", "bf16")
 hb.spacing("fp16", "bf16", "fp32")
 
 # %% [markdown]
-# On the left a staircase: the gap is constant within a binade and doubles at each power of two, and in the subnormal range it stops shrinking. On the right the same gaps, relative to the number. In the normal range they stay between eps/2 and eps, whatever the size of the number: this is what "about three decimal digits" for fp16 means. In the subnormal range the relative gap grows until nothing is left.
+# The upper picture is a staircase: the gap is constant within a binade and doubles at each power of two, and in the subnormal range it stops shrinking. The lower one shows the same gaps, divided by the number. In the normal range they stay between eps/2 and eps, whatever the size of the number: this is what "about three decimal digits" for fp16 means. In the subnormal range the relative gap grows until nothing is left.
 #
 # At 2048 the ulp of fp16 has grown to 2. There is no 2049: that is where the step of 1 went. For bf16 this happens at 256:
 
@@ -325,7 +324,7 @@ for dtype in (torch.float16, torch.bfloat16):
 #
 # Return the gap from |x| to the next larger number of the dtype. `x` is a number that the dtype holds: positive, negative, zero or subnormal, no infinity or NaN. At the largest number, return the gap of its binade.
 #
-# Take the exponent from `math.frexp`, which returns it exactly: `math.frexp(x)` is a pair (m, e) with x = m × 2^e and **½ ≤ m < 1**. `torch.finfo` is allowed.
+# Take the exponent from `math.frexp`, which returns it exactly: `math.frexp(x)` is a pair (m, e) with $x = m \times 2^e$ and $\tfrac12 \le m < 1$. `torch.finfo` is allowed.
 
 
 # %% nbgrader={"grade": false, "grade_id": "ulp-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -369,7 +368,7 @@ hb.check("ulp")
 # The same number in five formats:
 
 # %%
-hb.compare("0.1", "fp64", "fp32", "fp16", "bf16", "fp8_e4m3fn")
+hb.compare("0.1", "fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2")
 
 # %% [markdown]
 # Try your own: `math.pi`, `"1/3"`, `"65519"`, `"1e-7"`. (A text such as `"0.1"` is taken at its word; the Python float `0.1` has already been rounded to fp64 when it arrives.)
@@ -440,6 +439,32 @@ print("numpy, directly:   ", np.float64(x).astype(np.float16).item())
 # %% [markdown]
 # float32 cannot hold the 2⁻⁴⁰ and drops it. What is left is a tie, and the tie goes to the even neighbour, 1. Remember this when you compare your own rounding with PyTorch's: start from float32.
 #
+# ## Check what you remember
+#
+# Six questions, one point each. This is practice: what you choose is saved at once and you read why it is right or wrong; try again as often as you like. Your last choice counts.
+
+# %%
+hb.quiz("limits")
+
+# %%
+hb.quiz("finfo-min")
+
+# %%
+hb.quiz("spacing")
+
+# %%
+hb.quiz("counting")
+
+# %%
+hb.quiz("small-format")
+
+# %%
+hb.quiz("overflow")
+
+# %% nbgrader={"grade": true, "grade_id": "quiz-score", "locked": true, "points": 6, "schema_version": 3, "solution": false, "task": false}
+hb.check_quiz()
+
+# %% [markdown]
 # ## Say it in your own words
 #
 # A colleague trains in fp16, and after some steps the loss is `inf`. Somebody says: "use bf16, it is better". In three to five sentences: why would bf16 probably cure the overflow, what in its layout is the reason, what does it cost, and which computation from this unit would you show your colleague to make the cost visible?
@@ -450,15 +475,23 @@ print("numpy, directly:   ", np.float64(x).astype(np.float16).item())
 # ### END SOLUTION
 
 # %% [markdown]
+# ## See where you are
+#
+# Save (Ctrl + S), then run:
+
+# %%
+hb.progress()
+
+# %% [markdown]
 # ## Look back
 #
 # 1. *Split a number and read it back*: sign, exponent field minus bias, 1.fraction; all zeros in the exponent mean 0.fraction, all ones mean ∞ or NaN. Your `decode` does it for all 65,536 patterns, and `encode_fp16` goes the other way.
-# 2. *Derive the limits*: max = (2 − 2⁻ᴹ) × 2^bias, smallest normal = 2^(1−bias), smallest subnormal = 2^(1−bias−M), eps = 2⁻ᴹ.
+# 2. *Derive the limits*: max is $(2-2^{-M}) \times 2^{\mathrm{bias}}$, the smallest normal number is $2^{1-\mathrm{bias}}$, the smallest subnormal one $2^{1-\mathrm{bias}-M}$, and eps is $2^{-M}$.
 # 3. *Read `torch.finfo`*: `min` is the most negative number, `tiny` is the smallest *normal* one, and subnormals go `eps` times further down.
 # 4. *Know the gaps*: the ulp doubles at each power of two; rounding errs by at most half an ulp; ties go to even.
 # 5. *Explain bf16*: float32's exponent field, so float32's range; 7 fraction bits, so about two to three decimal digits.
 #
-# And the three results from the beginning: 2048 + 1 is a tie between 2048 and 2050, and 2048 is even; 90000 is beyond 65520; 10⁻⁸ is below 2⁻²⁵.
+# And the three results from the beginning: 2049 is a tie between 2048 and 2050, and of the two it is 2048 whose last fraction bit is 0; 90000 is beyond 65520; 10⁻⁸ is below 2⁻²⁵.
 #
 # ## In practice
 #
@@ -467,11 +500,10 @@ print("numpy, directly:   ", np.float64(x).astype(np.float16).item())
 # %%
 x = torch.randn(100_000) * torch.logspace(-9, 5, 100_000)
 half = x.half()
-print(f"became infinite: {half.isinf().sum() / x.numel():7.2%}")
-print(f"became zero:     {((half == 0) & (x != 0)).sum() / x.numel():7.2%}")
-print(
-    f"subnormal:       {((half != 0) & (half.abs() < torch.finfo(half.dtype).tiny)).sum() / x.numel():7.2%}"
-)
+became_zero = (half == 0) & (x != 0)
+subnormal = (half != 0) & (half.abs() < torch.finfo(half.dtype).smallest_normal)
+for name, found in {"inf": half.isinf(), "zero": became_zero, "subnormal": subnormal}.items():
+    print(f"became {name:9}: {found.float().mean():6.1%}")
 
 # %% [markdown]
 # - Overflow to `inf` is a question of **range**: bf16 cures it, so does scaling.

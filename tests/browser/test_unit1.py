@@ -6,10 +6,13 @@ import shutil
 
 import nbformat
 import pytest
+from playwright.sync_api import expect
 
 from browser.lab import Lab, LabServer
 from grader.build import grade_id, lesson_solutions
+from grader.demo import quiz_answers
 from grader.units import COURSE, Unit
+from halfbits.answers import ANSWERS_FILE
 
 pytestmark = pytest.mark.browser
 
@@ -31,6 +34,7 @@ def solved(lab_server: LabServer, unit: Unit) -> str:
     for cell in notebook.cells:
         cell.source = answers.get(grade_id(cell), cell.source)
     nbformat.write(notebook, path)
+    (target / ANSWERS_FILE).write_text(quiz_answers(unit.quiz))
     return f"solved/{unit.name}.ipynb"
 
 
@@ -57,7 +61,7 @@ def test_bits_are_clicked_and_typed(lab: Lab, released: str):
     fp16 = lab.page.locator('[data-format="fp16"]').first
     fp16.scroll_into_view_if_needed()
     bits = fp16.locator(".hb-bit")
-    assert "".join(bits.all_inner_texts()) == "0100011001000000"
+    expect(bits).to_have_text(list("0100011001000000"))
     bits.first.click()
     expect(fp16.locator(".hb-exact")).to_contain_text("−6.25")
     field = lab.page.get_by_role("textbox", name="decimal value").first
