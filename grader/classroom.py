@@ -10,6 +10,7 @@ import nbformat
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.server_extensions.formgrader.handlers import template_path as nbgrader_templates
 from traitlets.config import Config
 
 from grader import build
@@ -18,6 +19,7 @@ from grader.units import ROOT, Unit
 
 CELL_TIMEOUT = 120  # seconds
 CONFIG_FILE = "nbgrader_config.py"
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def default_root() -> Path:
@@ -92,5 +94,5 @@ def _nbgrader_config(root: Path) -> Config:
         "grader.feedback.StaticWidgets",
         "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
     ]
-    config.HTMLExporter.extra_template_basedirs = [str(Path(__file__).parent / "templates")]
+    config.HTMLExporter.extra_template_basedirs = [str(TEMPLATES), nbgrader_templates]
     return config

@@ -79,7 +79,7 @@ class LabServer:
         self.notebooks = home / "notebooks"
         self.notebooks.mkdir()
         self.token = secrets.token_hex(16)
-        self.port = _free_port()
+        self.port = free_port()
         self.log = home / "jupyter.log"
         self._process: subprocess.Popen | None = None
 
@@ -173,7 +173,7 @@ class LabServer:
         return {**os.environ, **own}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

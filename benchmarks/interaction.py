@@ -1,0 +1,162 @@
+"""How long a click takes in JupyterLab: p50 and p95 of 50 clicks for each kind of widget.
+
+    python benchmarks/interaction.py [CLICKS]
+
+Measured in the page, from the event to the change of the element that shows the result; the
+picture's next frame comes up to 17 ms later. The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from browser.lab import (  # noqa: E402
+    CHROMIUM_FLAGS,
+    NO_CHROMIUM,
+    Lab,
+    LabServer,
+    find_chromium,
+    write_notebook,
+)
+from playwright.sync_api import Page, sync_playwright  # noqa: E402
+
+from grader.build import files  # noqa: E402
+from grader.tables import table  # noqa: E402
+from grader.units import find_units  # noqa: E402
+
+CELLS = (
+    "import halfbits as hb",
+    'hb.quiz("limits")',
+    'hb.explore("fp16", "bf16", value="6.25")',
+    "hb.split_explorer(bits=16)",
+)
+
+# What is measured, the element that changes, what is done to it in turn, and the limit for p95.
+WIDGETS = (
+    (
+        "quiz: click to feedback",
+        ".halfbits-quiz .hb-feedback",
+        [("click", f'.halfbits-quiz [data-option="{letter}"]') for letter in "bc"],
+        100,
+    ),
+    (
+        "bit explorer: click to value",
+        ".halfbits-bits .hb-exact",
+        [("click", ".halfbits-bits .hb-bit >> nth=9")],
+        100,
+    ),
+    (
+        "slider to matplotlib picture",
+        ".widget-html-content:has(figure)",
+        [(key, ".noUi-handle") for key in ("ArrowRight", "ArrowLeft")],
+        250,
+    ),
+)
+
+MEASURE = """([element, action, result]) => new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error("nothing changed in 10 s")), 10000);
+    let start = 0;
+    new MutationObserver((_, observer) => {
+        observer.disconnect();
+        clearTimeout(late);
+        resolve(performance.now() - start);
+    }).observe(result, { childList: true, subtree: true, characterData: true });
+    element.focus();
+    start = performance.now();
+    if (action === "click") element.click();
+    else element.dispatchEvent(new KeyboardEvent("keydown", { key: action, bubbles: true }));
+})"""
+
+
+def main() -> int:
+    """Measure, print a table, and one JSON object as the last line; 1 if a limit is missed."""
+    clicks = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    chromium = find_chromium()
+    if chromium is None:
+        print(NO_CHROMIUM, file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as driver:
+        server = LabServer(Path(home))
+        server.start()
+        browser = driver.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        try:
+            page = browser.new_page(viewport={"width": 1280, "height": 2000})
+            results = _measure_all(page, server, clicks)
+            versions = _versions() | {"chromium": browser.version}
+        finally:
+            browser.close()
+            server.stop()
+    rows = [(r["name"], r["p50_ms"], r["p95_ms"], r["max_ms"], r["limit_ms"]) for r in results]
+    print(table(("what", "p50 ms", "p95 ms", "max ms", "limit for p95"), rows))
+    missed = [r["name"] for r in results if r["p95_ms"] >= r["limit_ms"]]
+    print(f"\nover the limit: {', '.join(missed) or 'nothing'}")
+    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    figures = {"benchmark": "interaction", "clicks": clicks, "results": results}
+    provenance = {"date": date, "machine": _machine(), "versions": versions}
+    print(json.dumps(figures | provenance))
+    return 1 if missed else 0
+
+
+def _measure_all(page: Page, server: LabServer, clicks: int) -> list[dict]:
+    unit = find_units(["01"])[0]
+    folder = server.notebooks / unit.name
+    folder.mkdir()
+    for name, content in files(unit).items():
+        (folder / name).write_bytes(content)
+    write_notebook(folder / "clicks.ipynb", *CELLS)
+    lab = Lab(page, server)
+    lab.open_notebook(f"{unit.name}/clicks.ipynb")
+    lab.run_all()
+    if errors := lab.cell_errors():
+        raise SystemExit(f"the notebook fails: {errors[0]}")
+    return [_measure(page, *widget, clicks) for widget in WIDGETS]
+
+
+def _measure(
+    page: Page, name: str, result: str, actions: list[tuple[str, str]], limit: int, clicks: int
+) -> dict:
+    changes = page.locator(result).first.element_handle()
+    times = []
+    for number in range(clicks + 4):
+        action, target = actions[number % len(actions)]
+        element = page.locator(target).first.element_handle()
+        times.append(page.evaluate(MEASURE, [element, action, changes]))
+        page.wait_for_timeout(50)  # nobody clicks faster, and the kernel ends its turn
+    times = times[4:]  # the first ones load what is loaded lazily
+    return {
+        "name": name,
+        "p50_ms": round(statistics.median(times), 1),
+        "p95_ms": round(statistics.quantiles(times, n=20)[-1], 1),
+        "max_ms": round(max(times), 1),
+        "limit_ms": limit,
+    }
+
+
+def _machine() -> dict:
+    model = platform.processor() or platform.machine()
+    if (info := Path("/proc/cpuinfo")).exists():
+        names = [x.partition(": ")[2] for x in info.read_text().splitlines() if "model name" in x]
+        model = names[0] if names else model
+    load = [round(x, 2) for x in os.getloadavg()] if hasattr(os, "getloadavg") else None
+    return {"cpu": model, "cores": os.cpu_count(), "system": platform.platform(), "load": load}
+
+
+def _versions() -> dict[str, str]:
+    names = ("jupyterlab", "ipykernel", "anywidget", "ipywidgets", "matplotlib", "torch")
+    found = {name: importlib.metadata.version(name) for name in names}
+    return {"python": platform.python_version()} | found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""make formgrader: nbgrader's Formgrader on the class, with the written answer to be marked."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from browser.lab import free_port
+from grader import demo, grading
+from grader.classroom import Classroom
+from grader.units import Unit
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def formgrader(classroom: Classroom, release: Path, unit: Unit, tmp_path: Path):
+    """URL and token of a running Formgrader on a class of one graded student."""
+    perfect = demo.sample_class(unit)[0]
+    demo.submit(classroom, unit, perfect, release)
+    [result] = grading.grade(classroom, [(perfect.name, unit)])
+    assert result.needs == "answers to mark by hand: make formgrader"
+    port, token = free_port(), secrets.token_hex(8)
+    options = [
+        *("--no-browser", "--allow-root", f"--ServerApp.port={port}"),
+        *("--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"),
+    ]
+    command = [sys.executable, "-m", "grader", "formgrader", "--classroom", str(classroom.root)]
+    own = {f"JUPYTER_{k}_DIR": str(tmp_path / k) for k in ("CONFIG", "DATA", "RUNTIME")}
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(
+            [*command, "--", *options], env={**os.environ, **own}, stdout=log, stderr=log
+        )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/api/status?token={token}")
+        yield f"http://127.0.0.1:{port}", token
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def wait_for(url: str, seconds: int = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline, "Formgrader did not start"
+            time.sleep(0.5)
+
+
+def test_the_written_answer_waits_in_formgrader(browser: Browser, formgrader, unit: Unit):
+    base, token = formgrader
+    page = browser.new_page()
+    page.goto(f"{base}/tree?token={token}")  # the token is for Jupyter's own pages
+    page.goto(f"{base}/formgrader/gradebook/{unit.name}/{unit.name}")
+    row = page.locator("table tbody tr").first
+    expect(row).to_contain_text("Submission", timeout=30_000)
+    row.get_by_role("link").first.click()
+    expect(page.locator("body")).to_contain_text("bf16 has 8 exponent bits", timeout=30_000)
+    expect(page.locator("input.score").first).to_be_visible()
+    page.close()
