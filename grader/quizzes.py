@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from grader.markdown import BadTex, render, render_line
 from grader.problem import Problem
-from halfbits.bits import parse
+from halfbits.typed import parse
 
 SOURCE = "quiz.yaml"
 _VALIDATOR = Draft202012Validator(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from halfbits.answers import Choice
-from halfbits.bits import parse
+from halfbits.typed import parse
 
 QUIZ_FILE = "quiz.json"
 

@@ -9,12 +9,12 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from halfbits import exact
-from halfbits.bits import parse
 from halfbits.exact import Real
 from halfbits.figure import Shown
 from halfbits.formats import FORMATS, Format, Which, get_format
 from halfbits.text import power, short
 from halfbits.theme import FIELD_COLORS
+from halfbits.typed import parse
 
 _HEADS = ("format", "bits", "stored value", "error", "relative", "in ulps")
 _DIGITS = 20  # of a stored value that are written before it is cut

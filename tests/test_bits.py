@@ -8,8 +8,9 @@ from fractions import Fraction
 import pytest
 import torch
 
-from halfbits.bits import explore, parse
+from halfbits.bits import explore
 from halfbits.formats import Format
+from halfbits.typed import parse
 
 
 @pytest.mark.parametrize(

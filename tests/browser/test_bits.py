@@ -16,8 +16,9 @@ from playwright.sync_api import Locator, Page, expect
 
 import halfbits.bits
 from browser.lab import Lab, write_notebook
-from halfbits.bits import explore, parse
+from halfbits.bits import explore
 from halfbits.formats import FORMATS
+from halfbits.typed import parse
 
 pytestmark = pytest.mark.browser
 
