@@ -20,7 +20,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 lab: $(STAMP) ## open the course in JupyterLab
-	cd course && JUPYTER_CONFIG_PATH="$(CURDIR)/jupyter" "$(CURDIR)/$(PY)" -m jupyterlab $(LAB_OPTIONS)
+	cd course && JUPYTER_CONFIG_PATH="$(CURDIR)/jupyter" "$(CURDIR)/$(PY)" -m jupyterlab --LabApp.default_url=/lab/tree/00_start_here/00_start_here.ipynb $(LAB_OPTIONS)
 
 check: $(STAMP) ## run every test (what CI runs)
 	$(PY) -m ruff check .

@@ -127,50 +127,20 @@ def _adequacy(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([row.to_json() for row in rows], indent=1))
     else:
-        print(_adequacy_table(rows))
+        print(adequacy.as_table(rows))
     return 0 if all(row.adequate for row in rows) else 1
-
-
-def _adequacy_table(rows: list[adequacy.Row]) -> str:
-    header = (
-        "unit",
-        "exercise",
-        "points",
-        "wrong",
-        "by visible",
-        "by hidden",
-        "missed",
-        "hint right",
-    )
-    body = [
-        (
-            *(r.unit, r.exercise, r.points, r.wrong, r.by_visible, r.by_hidden),
-            *(", ".join(r.missed) or "—", f"{r.hinted} of {r.caught}"),
-            *(f"{r.accepted} of {r.right}", ", ".join(r.refused) or "—"),
-        )
-        for r in rows
-    ]
-    return table((*header, "right accepted", "refused"), body)
 
 
 def _grade(options: argparse.Namespace) -> int:
     classroom = Classroom(options.classroom)
     work = grading.submissions(classroom, find_units(options.units))
     results = _with_progress(grading.grade(classroom, work, options.force), len(work), "grading")
-    print(_grade_table(results))
+    print(grading.as_table(results))
     return 0 if all(result.score is not None for result in results) else 1
 
 
 def _with_progress(items, total: int, doing: str) -> list:
     return list(tqdm(items, total=total, desc=doing, unit="notebook", leave=False))
-
-
-def _grade_table(results: list[grading.Result]) -> str:
-    body = [
-        (r.student, r.unit, "—" if r.score is None else f"{r.score:g}", f"{r.maximum:g}", r.needs)
-        for r in results
-    ]
-    return table(("student", "unit", "score", "maximum", "needs a human"), body)
 
 
 def _feedback(options: argparse.Namespace) -> int:
@@ -205,7 +175,7 @@ def _demo(options: argparse.Namespace) -> int:
     results = _with_progress(grading.grade(classroom, work), len(work), "grading")
     units = list(dict.fromkeys(unit for _, unit in work))
     pages = _with_progress(feedback.write_feedback(classroom, units), len(work), "feedback")
-    print(_grade_table(results))
+    print(grading.as_table(results))
     wrong = [r for r in results if r.score != expected[r.student, r.unit]]
     for r in wrong:
         print(
@@ -218,7 +188,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _self(options: argparse.Namespace) -> int:
     chosen = selfgrade.own_work(options.units, options.folder)
     graded = _with_progress(selfgrade.grade_own(chosen, options.folder), len(chosen), "grading")
-    print(_grade_table([result for result, _ in graded]))
+    print(grading.as_table([result for result, _ in graded]))
     for _, page in graded:
         if page:
             print(f"feedback: {page}")

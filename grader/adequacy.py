@@ -8,6 +8,7 @@ import jupytext
 
 from grader.build import exercise_of
 from grader.exercise import Answer, Exercise
+from grader.tables import table
 from grader.units import Unit
 from halfbits.observe import NotAttempted
 
@@ -90,3 +91,26 @@ def _accepted(exercise: Exercise, answer: Answer) -> bool:
         )
     except NotAttempted:
         return False
+
+
+def as_table(rows: list[Row]) -> str:
+    """The rows for the terminal."""
+    header = (
+        "unit",
+        "exercise",
+        "points",
+        "wrong",
+        "by visible",
+        "by hidden",
+        "missed",
+        "hint right",
+    )
+    body = [
+        (
+            *(r.unit, r.exercise, r.points, r.wrong, r.by_visible, r.by_hidden),
+            *(", ".join(r.missed) or "—", f"{r.hinted} of {r.caught}"),
+            *(f"{r.accepted} of {r.right}", ", ".join(r.refused) or "—"),
+        )
+        for r in rows
+    ]
+    return table((*header, "right accepted", "refused"), body)

@@ -14,6 +14,7 @@ from nbgrader.api import MissingEntry, SubmittedAssignment
 
 from grader.classroom import Classroom, last_line
 from grader.problem import Problem
+from grader.tables import table
 from grader.units import Unit
 
 FINGERPRINT = ".graded-as"
@@ -31,19 +32,19 @@ class Result:
 
 
 def submissions(classroom: Classroom, chosen: list[Unit]) -> list[tuple[str, Unit]]:
-    """Who submitted what, students in alphabetical order.
+    """Who submitted what, students in alphabetical order; an empty folder counts as a try.
 
     Raises
     ------
     Problem
         If there is no submission at all.
     """
-    students = sorted(p.name for p in classroom.submitted.glob("*") if p.is_dir())
+    folders = sorted(p for p in classroom.submitted.glob("*") if p.is_dir())
     found = [
-        (student, unit)
+        (folder.name, unit)
         for unit in chosen
-        for student in students
-        if classroom.path("submitted", student, unit).is_dir()
+        for folder in folders
+        if (folder / unit.name).is_dir() or not any(p.is_dir() for p in folder.iterdir())
     ]
     if not found:
         wanted = classroom.submitted / "STUDENT" / (chosen[0].name if len(chosen) == 1 else "UNIT")
@@ -128,3 +129,12 @@ def _fingerprint(*folders: Path) -> str:
 
 def _read(path: Path) -> str:
     return path.read_text() if path.exists() else ""
+
+
+def as_table(results: list[Result]) -> str:
+    """The results for the terminal."""
+    body = [
+        (r.student, r.unit, "—" if r.score is None else f"{r.score:g}", f"{r.maximum:g}", r.needs)
+        for r in results
+    ]
+    return table(("student", "unit", "score", "maximum", "needs a human"), body)

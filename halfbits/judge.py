@@ -96,6 +96,7 @@ def digest(encoded: Any) -> str:
 
 
 MISSING = object()
+LONGEST = 80  # characters of a value that a report shows
 
 
 def parts(encoded: Any, name: str = "") -> dict[str, Any]:
@@ -132,14 +133,13 @@ def _sealed(expected: Any) -> bool:
 
 
 def _best_hint(hints: Sequence[dict], wrong: dict[str, str]) -> str | None:
-    """The sentence of the wrong answer that shares most wrong outputs and explains them best."""
+    """The sentence of the wrong answer whose mistakes are all here; of several, the one with most.
 
-    def agreement(hint: dict) -> tuple[int, int]:
-        shared = len(hint["outputs"].items() & wrong.items())
-        return shared, -len(hint["outputs"])
-
-    best = max(hints, key=agreement, default=None)
-    return best["says"] if best and agreement(best)[0] else None
+    More may be wrong than that: one misconception is named even beside another mistake.
+    """
+    found = [hint for hint in hints if hint["outputs"].items() <= wrong.items()]
+    best = max(found, key=lambda hint: len(hint["outputs"]), default=None)
+    return best["says"] if best else None
 
 
 def _row(
@@ -177,7 +177,7 @@ def show(encoded: Any, unit: str = "value") -> str:
         form = get_format(unit)
         return form.bit_string(value) if 0 <= value < 2**form.bits else repr(value)
     text = repr(value)
-    return text if len(text) <= 200 else text[:197] + "…"
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 def difference(expected: Any, got: Any, unit: str = "value") -> str:
@@ -185,6 +185,8 @@ def difference(expected: Any, got: Any, unit: str = "value") -> str:
     if MISSING in (expected, got):
         return "missing" if got is MISSING else "not asked for"
     want, have = decode(expected), decode(got)
+    if have is None:
+        return "None: does every branch return a value?"
     if type(want) is not type(have):
         return f"{_a(have)}, where {_a(want)} is asked for"
     if unit != "value" and type(want) is int:

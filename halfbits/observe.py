@@ -12,8 +12,11 @@ import base64
 import contextlib
 import io
 import math
+import signal
+import threading
+import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +25,16 @@ import torch
 
 MAX_DEPTH = 16
 MAX_ITEMS = 1_000_000
+CASE_SECONDS = 10
 MAX_PRINTED = 2_000  # characters of a student's prints that a report repeats
 
 
 class NotPlain(TypeError):
     """An answer holds something that is not plain data."""
+
+
+class TookTooLong(BaseException):
+    """A case ran out of time; no ``except Exception`` of a student's stops it."""
 
 
 class NotAttempted(Exception):
@@ -160,9 +168,43 @@ def observe(function: Callable, cases: Sequence[dict]) -> tuple[list[Observation
         warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always")
-        observations = [_observe_case(function, case) for case in cases]
+        observations = _observe_in_time(function, cases)
     said = dict.fromkeys(f"{w.category.__name__}: {w.message}\n" for w in caught)
     return observations, (printed.getvalue() + "".join(said))[:MAX_PRINTED]
+
+
+def _observe_in_time(function: Callable, cases: Sequence[dict]) -> list[Observation]:
+    observations: list[Observation] = []
+    for case in cases:
+        try:
+            with _time_limit(CASE_SECONDS):
+                observations.append(_observe_case(function, case))
+        except TookTooLong:
+            late = f"stopped after {CASE_SECONDS} s: does every loop end?"
+            observations.append(Observation(problem=late))
+            skipped = Observation(problem="not tried, after a case that took too long")
+            observations += [skipped] * (len(cases) - len(observations))
+            break
+    return observations
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Raise TookTooLong in Python code that runs longer; only where signals can be had."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
+        yield
+        return
+
+    def strike(*_: object) -> None:
+        raise TookTooLong
+
+    before = signal.signal(signal.SIGALRM, strike)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _observe_case(function: Callable, case: dict) -> Observation:
@@ -180,4 +222,11 @@ def _observe_case(function: Callable, case: dict) -> Observation:
     except (Exception, SystemExit) as error:
         message = str(error).strip().splitlines()
         said = f": {message[0][:200]}" if message else ""
-        return Observation(problem=f"raised {type(error).__name__}{said}")
+        return Observation(problem=f"raised {type(error).__name__}{said}{_place(error)}")
+
+
+def _place(error: BaseException) -> str:
+    """The line of the student's cell in which it happened, as far as IPython tells."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "ipykernel" in f.filename]
+    cells = [f for f in frames if f.name != "<module>" and "site-packages" not in f.filename]
+    return f" (line {cells[-1].lineno} of its cell)" if cells else ""

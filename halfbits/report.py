@@ -46,7 +46,8 @@ class Report:
             return f"{self.exercise}: not attempted yet"
         rows = self.verdict.rows
         if self.passed:
-            return f"{self.exercise}: all {len(rows)} comparisons agree"
+            more = ", and grading tries more cases" if self.cases_shown else ""
+            return f"{self.exercise}: all {len(rows)} comparisons agree{more}"
         failed = sum(not row.passed for row in rows)
         return f"{self.exercise}: {failed} of {len(rows)} comparisons fail"
 

@@ -39,7 +39,7 @@ def test_demo_gives_every_sample_student_the_right_grade(capfd, unit):
     ]
     scores = {row[0]: float(row[2]) for row in rows}
     assert scores == expected
-    assert len(scores) == 3 + 27 + 3  # and three with a quiz that went wrong
+    assert len(scores) == 3 + 31 + 3  # and three with a quiz that went wrong
     assert scores.pop("perfect") == FULL
     assert scores["nothing-solved"] == 0
     assert max(scores.values()) < FULL
@@ -69,6 +69,7 @@ def test_bad_submissions_cost_nobody_else(classroom, unit, release, sample_class
         folder.mkdir(parents=True)
         (folder / f"{unit.name}.ipynb").write_bytes(content)
     classroom.path("submitted", "no-notebook", unit).mkdir(parents=True)
+    (classroom.submitted / "nothing-at-all").mkdir()
 
     results = results_of(classroom, unit)
 
@@ -79,6 +80,7 @@ def test_bad_submissions_cost_nobody_else(classroom, unit, release, sample_class
     assert "is no notebook" in results["not-a-notebook"].needs
     assert "is not JSON" in results["empty"].needs
     assert "no 01_number_formats.ipynb was submitted" in results["no-notebook"].needs
+    assert results["nothing-at-all"].needs == results["no-notebook"].needs
     assert all(results[s].score is None for s in [*bad, "no-notebook"])
     assert main(["grade", "--classroom", str(classroom.root)]) == 1
     captured = capsys.readouterr()

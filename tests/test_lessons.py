@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from grader.units import ROOT, units
-from halfbits.formats import FORMATS
+from halfbits.formats import FORMATS, Format
 
 LESSONS = {unit.name: jupytext.read(unit.notebook) for unit in units()}
 
@@ -87,7 +87,9 @@ def test_facts_of_unit_1():
     assert bf16.eps / fp16.eps == 8
     assert fp16.smallest_subnormal / 2 > 1e-8  # 10⁻⁸ is below 2⁻²⁵
     assert fp16.ulp(2048) == 2 and bf16.ulp(256) == 2
-    assert torch.tensor(1e30).bfloat16().isfinite() and torch.tensor(1e30).half().isinf()
+    squares = torch.tensor([1e6, 1e-12])
+    assert squares.bfloat16().isfinite().all() and (squares.bfloat16() > 0).all()
+    assert squares.half().tolist() == [float("inf"), 0.0]
 
 
 def test_the_worked_example_of_encoding_one_tenth():
@@ -97,6 +99,19 @@ def test_the_worked_example_of_encoding_one_tenth():
     assert float(ulps) == 1638.4 and round(ulps) == 1638 == 1024 + 0b1001100110
     assert -4 + 15 == 0b01011
     assert FORMATS["fp16"].encode(0.1) == 0b0_01011_1001100110
+
+
+def test_the_worked_example_of_a_carry():
+    fp16 = FORMATS["fp16"]
+    assert fp16.ulp(2047.9999) == 1 and round(2047.9999) == 2048
+    assert fp16.encode(2047.0) == 0b0_11001_1111111111
+    assert fp16.encode(2047.9999) == 0b0_11010_0000000000 == fp16.encode(2047.0) + 1
+
+
+def test_the_tiny_format():
+    tiny = Format("tiny", 3, 2)
+    assert len(tiny.finite_values()) == 55 and tiny.smallest_normal == 0.25
+    assert tiny.round(0.3125) == 0.3125 and tiny.smallest_subnormal == 0.3125 - 0.25 == 0.0625
 
 
 def test_numbers_between_powers_of_two():

@@ -1,5 +1,6 @@
 """The codec loses nothing, refuses what is not plain, and observing never raises."""
 
+import contextlib
 import json
 import math
 import sys
@@ -11,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from halfbits import observe as observing
 from halfbits.observe import NotAttempted, NotPlain, decode, encode, observe
 
 scalars = st.none() | st.booleans() | st.integers() | st.text() | st.floats()
@@ -106,3 +108,18 @@ def test_a_sweep_calls_once_for_each_item():
     case = {"args": encode((range(3), 10)), "sweep": True}
     observations, _ = observe(lambda x, y: x + y, [case])
     assert decode(observations[0].output) == [10, 11, 12]
+
+
+def test_a_loop_without_end_is_stopped_and_said(monkeypatch):
+    monkeypatch.setattr(observing, "CASE_SECONDS", 0.2)
+
+    def endless(x):
+        while x:
+            with contextlib.suppress(Exception):
+                x += 1
+        return "done"
+
+    observations, _ = observe(endless, cases((0,), (1,), (0,)))
+    assert decode(observations[0].output) == "done"
+    assert "does every loop end?" in observations[1].problem
+    assert "not tried" in observations[2].problem

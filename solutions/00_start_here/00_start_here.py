@@ -94,7 +94,7 @@ hb.check_quiz()
 # | unit | what it is about | minutes | does a GPU help? |
 # |---|---|---|---|
 # | 0 · Start here | how the course works | 15 | no |
-# | 1 · Read a number from its bits | the formats: fp16, bf16, fp32, tf32, fp8; what `torch.finfo` tells and what it leaves out | 90 | no |
+# | 1 · Read a number from its bits | the formats: fp16, bf16, fp32, tf32, fp8; what `torch.finfo` tells and what it leaves out | 120 | no |
 #
 # Every notebook ends with the next cell. It reads the saved notebooks and answers of all units, so save first.
 

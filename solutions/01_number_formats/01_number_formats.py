@@ -22,10 +22,10 @@
 # 4. Say how far apart neighbouring numbers are, anywhere in a format, and what rounding does between them.
 # 5. Explain why bfloat16 reaches as far as float32, and what it pays for that.
 #
-# **What you need**: Python, one PyTorch model trained in your life, powers of two. No GPU.
-# **Time**: about 90 minutes with the exercises. **Points**: 26, of which 6 are for a quiz and 3 for a written answer.
+# **What you need**: Python, one PyTorch model trained in your life, and binary numbers: $101_2 = 5$, and after the point the places are worth ½, ¼, ⅛, so $0.01_2 = \tfrac14$. No GPU.
+# **Time**: about 120 minutes with the exercises; the last one alone takes half an hour. **Points**: 26, of which 6 are for a quiz and 3 for a written answer.
 #
-# Training in mixed precision means storing numbers in 16 bits, or 8, where 32 were usual. When that goes wrong, the symptoms are strange: a loss that turns into `nan`, weights that stop moving, a sum that will not grow. Each of them has its cause in the layout of a few bits. This unit is about those bits.
+# Training in mixed precision means doing most of the arithmetic in 16 bits, or in 8, and keeping in 32 what cannot bear it. When that goes wrong, the symptoms are strange: a loss that turns into `nan`, weights that stop moving, a sum that will not grow. Each of them has its cause in the layout of a few bits. This unit is about those bits.
 
 # %% tags=["imports"]
 import math
@@ -35,9 +35,11 @@ import torch
 import halfbits as hb
 
 # %% [markdown]
+# `halfbits` (`hb`) is the course's own library: it draws the pictures and checks your answers. If checks, quizzes or the Validate button are new to you, take `00_start_here` first.
+#
 # ## Predict three results
 #
-# float16 (we write **fp16**) is a 16-bit format that every deep-learning GPU of the last years computes with. Before you run the next cell, write down your guess for each line:
+# float16 (we write **fp16**) is a 16-bit format that today's deep-learning GPUs compute with. Before you run the next cell, write down your guess for each line:
 #
 # - 2048 + 1
 # - 300 × 300
@@ -51,7 +53,7 @@ print("300 × 300       =", (a * b)[1].item())
 print("0.0001 × 0.0001 =", (a * b)[2].item())
 
 # %% [markdown]
-# A step of 1 vanished, a modest product became infinite, and a small one became zero. No warning was printed, and none ever will be: for the hardware these are the correct results. At the end of this unit you will be able to predict all three from the format's layout.
+# A step of 1 vanished, a modest product became infinite, and a small one became zero. PyTorch printed no warning: for the hardware these are the correct results. At the end of this unit you will be able to predict all three from the format's layout.
 #
 # ## Write a number with three fields
 #
@@ -77,14 +79,16 @@ hb.explore("fp16", "bf16", value="6.25")
 # %% [markdown]
 # **Try it.** Guess first, then click:
 #
-# 1. Which one bit turns 6.25 into −6.25? Which one turns it into 12.5?
+# 1. Which one bit turns 6.25 into −6.25? Which one halves it to 3.125? Doubling it to 12.5 takes two bits: which, and why?
 # 2. Type `0.1`. Neither format holds it. Which one is closer, and by how much?
 # 3. Type `2049`, then `2048`. What does each format make of them? (This is the vanished step from above.)
-# 4. Set all exponent bits to one. Set all exponent bits to zero. Something else happens in both cases: that is the next section.
+# 4. Set all exponent bits to one. Then clear the fraction as well. Then set all exponent bits to zero. Something else happens each time: that is the next section.
+#
+# The link between the two formats carries the number over: what you click in one is rounded into the other. An *ulp*, which the explorer mentions, is the gap between neighbours; it gets a section of its own below.
 #
 # <details><summary>Without the widget (on GitHub, or on paper)</summary>
 #
-# The same number, as text: run `print(hb.explore("fp16", "bf16", value="6.25"))`. The lowest exponent bit doubles or halves the number, the lowest fraction bit moves it to its neighbour.
+# The same number, as text: run `print(hb.explore("fp16", "bf16", value="6.25"))`. The lowest fraction bit moves a number to its neighbour; adding one to the exponent field doubles it.
 #
 # </details>
 #
@@ -107,19 +111,19 @@ f"{pattern:016b}"
 # | all ones | all zeros | **infinity** | $(-1)^s \times \infty$ |
 # | all ones | anything else | **NaN**, "not a number" | – |
 #
-# The subnormals are the clever row. Their leading digit is 0, and their exponent is that of the *smallest normal numbers*, 1 − bias, not 0 − bias. So they continue the line of numbers down to zero in equal steps. Look at a format small enough to see all its numbers. It has 6 bits: 1 + 3 + 2.
+# The subnormals need a second look. Their leading digit is 0, and their exponent is that of the *smallest normal numbers*, 1 − bias, not 0 − bias. So they continue the line of numbers down to zero in equal steps. Look at a format small enough to count: 6 bits, 1 + 3 + 2, so 64 patterns. These are its numbers from 0 to 4.
 
 # %%
 hb.number_line(hb.Format("tiny", 3, 2), zoom=(0, 4))
 
 # %% [markdown]
-# From 0 to 0.25, where the subnormals are, the steps are the same as from 0.25 to 0.5. Without them there would be a hole around zero, and two different numbers could have a difference of 0. With them, `x - y == 0` means `x == y`, always.
+# From 0 to 0.25, where the subnormals are, the steps are the same as from 0.25 to 0.5. Without them there would be a hole around zero, and two different numbers could have a difference of 0. In this format 0.3125 − 0.25 = 0.0625, and 0.0625 is a subnormal number. With them, `x - y == 0` means `x == y`, as long as the hardware keeps subnormals. (Some modes flush them to zero for speed.)
 #
 # ### Exercise 1: `decode`
 #
 # Write the table above as a function. You get the pattern as an integer, for example `0b0_10001_1001000000`, and the widths of the two fields. It must work for every layout, not for fp16 alone.
 #
-# Useful: `bits >> n` drops the n lowest bits, `bits & (2**n - 1)` keeps the n lowest bits. `math.inf` and `math.nan` are the special values. Zero has a sign: `-0.0` is a float of its own, although `-0.0 == 0.0`.
+# Useful: `bits >> n` drops the n lowest bits, `bits & (2**n - 1)` keeps the n lowest bits, and Python ignores underscores in numbers. The fraction field, read as an integer f, stands for the digits after the point: 0.fraction is `f / 2**man_bits`. `math.inf` and `math.nan` are the special values. Zero has a sign: `-0.0` is a float of its own, although `-0.0 == 0.0`.
 
 
 # %% nbgrader={"grade": false, "grade_id": "decode-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -143,7 +147,7 @@ def decode(bits: int, exp_bits: int, man_bits: int) -> float:
 
 
 # %% [markdown]
-# Here is what your function makes of all 64 patterns of the tiny format. The right answer is above.
+# Your function on the tiny format: its values from 0 to 4 are drawn over the right ones, and the count is over all 64 patterns.
 
 # %%
 hb.draw_decoded(decode, exp_bits=3, man_bits=2, zoom=(0, 4))
@@ -168,7 +172,7 @@ hb.check("decode")
 #
 # The significand of the largest number is 1.1111111111₂, which is one step of 2⁻¹⁰ short of 2.
 #
-# Now 300 × 300 = 90000 is no riddle: it lies beyond 65504, and beyond comes infinity. And 0.0001 × 0.0001 = 10⁻⁸ lies below the smallest subnormal number.
+# So 300 × 300 = 90000 lies far beyond the largest number, and 0.0001 × 0.0001 = 10⁻⁸ far below the smallest one, nearer to 0 than to it. Where exactly infinity and zero begin is a question of rounding, and comes below.
 #
 # ### Exercise 2: `limits`
 #
@@ -226,7 +230,9 @@ print("fp32", hb.get_format("fp32").bit_string(x.view(torch.int32).item()))
 print("bf16", hb.get_format("bf16").bit_string(x.bfloat16().view(torch.int16).item()))
 
 # %% [markdown]
-# A float32 weight of 10³⁰ stays finite in bf16 and is far out of reach for fp16. The price: bf16's step after 1 is 2⁻⁷, eight times that of fp16. Here are the formats that you will meet in this course, side by side. tf32 is not a storage format: it is what tensor cores read from a float32 when they are allowed to. The two 8-bit formats come back in Unit 9; `fp8_e4m3fn` gives up infinity to reach further.
+# A squared gradient norm of 10⁶ and a squared gradient of 10⁻¹² both fit into bf16, and neither fits into fp16. The price: bf16's step after 1 is 2⁻⁷, eight times that of fp16.
+#
+# Here are the formats that you will meet in this course, side by side. The names of the 8-bit formats are read like this: `e5m2` has 5 exponent bits and 2 fraction bits (the m is for *mantissa*, an older word for the significand); `fn` means finite: `fp8_e4m3fn` gives up infinity to reach further. They come back in Unit 9. tf32 is no storage format: the matrix units of NVIDIA GPUs (*tensor cores*) can read a float32 as if it had 10 fraction bits, if you let them. The digits are decimal ones, $(M+1) \times \log_{10} 2$.
 
 # %%
 hb.range_vs_precision("fp32", "tf32", "bf16", "fp16", "fp8_e5m2", "fp8_e4m3fn")
@@ -242,10 +248,10 @@ torch.finfo(torch.float16)
 # %% [markdown]
 # Four things about it surprise people:
 #
-# - **`min` is the most negative number**, −65504. The smallest *positive* one is another story, told by the next two lines. (`torch.iinfo` and NumPy use `min` in the same way.)
+# - **`min` is the most negative number**, −65504. The smallest *positive* number is something else, see below. (`torch.iinfo` and NumPy use `min` in the same way.)
 # - **`tiny` is `smallest_normal`**, an older name for the same number. Below it, the subnormals go on.
 # - **There is no `smallest_subnormal`**. NumPy's `finfo` has it, PyTorch's does not. Multiply: `smallest_normal * eps`.
-# - **What is printed is rounded.** The fields hold the exact values.
+# - **What is printed is rounded.** The fields hold the exact values. (`resolution`, the first of them, is a power of ten near eps, meant for printing. We do not use it.)
 
 # %%
 info = torch.finfo(torch.float32)
@@ -260,7 +266,7 @@ print(smallest, "and half of that:", (torch.tensor(smallest) / 2).item())
 # %% [markdown]
 # ### Exercise 3: `dtype_limits`
 #
-# Given names of PyTorch dtypes, look up what `torch.finfo` knows and add what it does not. `getattr(torch, "float16")` is `torch.float16`. With `["float32", "float16"]` your function answers a question that every course on mixed precision asks: how far do the two reach?
+# Given names of PyTorch dtypes, look up what `torch.finfo` knows and add what it does not. `getattr(torch, "float16")` is `torch.float16`. With `["float32", "float16"]` your function says how far the two formats reach that classic mixed-precision training combines.
 
 
 # %% nbgrader={"grade": false, "grade_id": "dtype_limits-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -308,7 +314,7 @@ hb.number_line("fp16", "bf16")
 hb.spacing("fp16", "bf16", "fp32")
 
 # %% [markdown]
-# The upper picture is a staircase: the gap is constant within a binade and doubles at each power of two, and in the subnormal range it stops shrinking. The lower one shows the same gaps, divided by the number. In the normal range they stay between eps/2 and eps, whatever the size of the number: this is what "about three decimal digits" for fp16 means. In the subnormal range the relative gap grows until nothing is left.
+# The upper picture is a staircase: the gap is constant within a binade and doubles at each power of two, and in the subnormal range it stops shrinking. The lower one shows the same gaps, divided by the number. In the normal range they stay between eps/2 and eps, whatever the size of the number: this is what "about three decimal digits" for fp16 means. In the subnormal range the relative gap grows to 1: at the smallest subnormal number the gap is as large as the number itself.
 #
 # At 2048 the ulp of fp16 has grown to 2. There is no 2049: that is where the step of 1 went. For bf16 this happens at 256:
 
@@ -363,7 +369,7 @@ hb.check("ulp")
 # 1. take the nearer neighbour;
 # 2. if both are equally near (a *tie*), take the one whose last fraction bit is 0.
 #
-# So the error is never more than half an ulp. The tie rule sends half of all ties up and half of them down, so that long computations do not drift.
+# So the error is never more than half an ulp. Why even? Sending every tie up would push sums upward, a little each time; the even neighbour lies above about as often as below. It does not help a sum that meets the same tie again and again: 2048 + 1 rounds down every time.
 #
 # The same number in five formats:
 
@@ -375,7 +381,7 @@ hb.compare("0.1", "fp32", "fp16", "bf16", "fp8_e4m3fn", "fp8_e5m2")
 #
 # At the two ends of a format the rule has consequences that are worth knowing by heart:
 #
-# - **Overflow.** After 65504 the next step would be 65536. Everything from halfway, 65520, rounds to infinity. 65519.99 still rounds to 65504.
+# - **Overflow.** After 65504 the next step would be 65536. Everything from halfway, 65520, rounds to infinity: 65520 itself is a tie, the last bit of 65504 is 1, so the tie goes up, out of range. 65519.99 still rounds to 65504.
 # - **Underflow.** The smallest positive number is 2⁻²⁴. Exactly half of it, 2⁻²⁵, is a tie between 2⁻²⁴ and 0. Zero is the even one. A little more than 2⁻²⁵ survives.
 
 # %%
@@ -392,7 +398,9 @@ x.half()
 # 3. **Round to a whole number of ulps, ties to even**: 1638. (Python's `round` does ties to even.)
 # 4. **Put the fields together.** 1638 = 1024 + 614: the leading 1, which is not stored, and the fraction `1001100110`. The exponent field is −4 + 15 = 11 = `01011`.
 #
-# Four traps: rounding up can reach 2048 ulps, and then the number belongs to the next binade; what is too large becomes infinity; zero has no binade, and `math.frexp(0.0)` returns the exponent 0, which is not the one you want; and −0.0 keeps its sign (`math.copysign(1, x)` knows it, `x < 0` does not). For NaN return the pattern `0x7E00`.
+# When rounding carries, step 4 needs care. For 2047.9999 the binade is 2¹⁰, the ulp is 1, and step 3 gives 2048 ulps: that is not 1 + a fraction of this binade, it is the first number of the next one. (Patterns are consecutive: the one after `11001 1111111111` is `11010 0000000000`.)
+#
+# Four traps: the carry; what is too large becomes infinity; zero has no binade, and `math.frexp(0.0)` returns the exponent 0, which is not the one you want; and −0.0 keeps its sign (`math.copysign(1, x)` knows it, `x < 0` does not). For NaN return the pattern `0x7E00`.
 
 
 # %% nbgrader={"grade": false, "grade_id": "encode_fp16-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -437,7 +445,7 @@ print("torch, via float32:", torch.tensor(x, dtype=torch.float64).half().item())
 print("numpy, directly:   ", np.float64(x).astype(np.float16).item())
 
 # %% [markdown]
-# float32 cannot hold the 2⁻⁴⁰ and drops it. What is left is a tie, and the tie goes to the even neighbour, 1. Remember this when you compare your own rounding with PyTorch's: start from float32.
+# float32 cannot hold the 2⁻⁴⁰ and drops it. What is left is a tie, and the tie goes to the even neighbour, 1. So if you compare your `encode_fp16` with PyTorch, let the inputs be float32 numbers.
 #
 # ## Check what you remember
 #
@@ -489,7 +497,7 @@ hb.progress()
 # 2. *Derive the limits*: max is $(2-2^{-M}) \times 2^{\mathrm{bias}}$, the smallest normal number is $2^{1-\mathrm{bias}}$, the smallest subnormal one $2^{1-\mathrm{bias}-M}$, and eps is $2^{-M}$.
 # 3. *Read `torch.finfo`*: `min` is the most negative number, `tiny` is the smallest *normal* one, and subnormals go `eps` times further down.
 # 4. *Know the gaps*: the ulp doubles at each power of two; rounding errs by at most half an ulp; ties go to even.
-# 5. *Explain bf16*: float32's exponent field, so float32's range; 7 fraction bits, so about two to three decimal digits.
+# 5. *Explain bf16*: float32's exponent field, so float32's range; 7 fraction bits, so 2.4 decimal digits.
 #
 # And the three results from the beginning: 2049 is a tie between 2048 and 2050, and of the two it is 2048 whose last fraction bit is 0; 90000 is beyond 65520; 10⁻⁸ is below 2⁻²⁵.
 #
@@ -498,6 +506,7 @@ hb.progress()
 # What to type tomorrow, before you send a tensor to 16 bits:
 
 # %%
+torch.manual_seed(0)
 x = torch.randn(100_000) * torch.logspace(-9, 5, 100_000)
 half = x.half()
 became_zero = (half == 0) & (x != 0)
@@ -506,9 +515,11 @@ for name, found in {"inf": half.isinf(), "zero": became_zero, "subnormal": subno
     print(f"became {name:9}: {found.float().mean():6.1%}")
 
 # %% [markdown]
-# - Overflow to `inf` is a question of **range**: bf16 cures it, so does scaling.
+# - Overflow to `inf` is a question of **range**: bf16 cures it, and so does scaling.
 # - Steps that vanish are a question of **precision**: bf16 makes it worse. Keep sums and weights in float32.
-# - Values that become zero can be either. The next units take them one by one: Unit 2 looks at what rounding does to long sums, Unit 3 at overflow and underflow in softmax, losses and gradients.
+# - Values that *become zero* when they are converted are a question of range too, at its lower end: bf16 cures them, and so does scaling. A *difference* that becomes zero is a question of precision.
+#
+# The next units take them one by one: Unit 2 looks at what rounding does to long sums, Unit 3 at overflow and underflow in softmax, losses and gradients.
 #
 # ## References
 #

@@ -66,6 +66,37 @@ def bias_without_minus_one(exp_bits, man_bits):
     }
 
 
+@limits.wrong("the bias is 2^(E−1) − 1, not 2^(E−1): every limit but eps is off by a factor of 2")
+def bias_as_largest_exponent(exp_bits, man_bits):
+    bias = min(2 ** (exp_bits - 1), 1023)
+    eps = 2.0**-man_bits
+    largest = (2 - eps) * 2.0**bias
+    normal = 2.0 ** (1 - 2 ** (exp_bits - 1))
+    return {
+        "max": largest,
+        "min": -largest,
+        "smallest_normal": normal,
+        "smallest_subnormal": normal * eps,
+        "eps": eps,
+    }
+
+
+@limits.wrong(
+    "the smallest normal number has the exponent field 1, not 0: its exponent is 1 − bias"
+)
+def smallest_normal_with_field_zero(exp_bits, man_bits):
+    bias = 2 ** (exp_bits - 1) - 1
+    eps = 2.0**-man_bits
+    largest = (2 - eps) * 2.0**bias
+    return {
+        "max": largest,
+        "min": -largest,
+        "smallest_normal": 2.0**-bias,
+        "smallest_subnormal": 2.0**-bias * eps,
+        "eps": eps,
+    }
+
+
 @limits.wrong("`min` is the most negative finite number, −max; it is not the smallest positive one")
 def min_is_smallest_positive(exp_bits, man_bits):
     bias = 2 ** (exp_bits - 1) - 1
@@ -183,7 +214,9 @@ decode.visible(
     shown_pattern(0b1_10000_1000000000, FP16),
     shown_pattern(0b0_11110_1111111111, FP16),
     shown_pattern(0b0_00000_0000000011, FP16),
+    shown_pattern(0b1_00000_0000000000, FP16),
     shown_pattern(0b1_11111_0000000000, FP16),
+    shown_pattern(0b0_11111_1000000000, FP16),
     shown_pattern(0b0_10000000_1001001, BF16),
 )
 for _form in (FP16, BF16):
@@ -239,6 +272,18 @@ def infinity_and_nan_mixed_up(bits, exp_bits, man_bits):
     if exponent == 0:
         return sign * fraction * 2.0 ** (1 - bias)
     return sign * (1 + fraction) * 2.0 ** (exponent - bias)
+
+
+@decode.wrong("this works for fp16 only: the bias is 2^(E−1) − 1, so it depends on the layout")
+def bias_of_fp16(bits, exp_bits, man_bits):
+    sign = -1.0 if bits >> (exp_bits + man_bits) else 1.0
+    exponent = (bits >> man_bits) & (2**exp_bits - 1)
+    fraction = (bits & (2**man_bits - 1)) / 2**man_bits
+    if exponent == 2**exp_bits - 1:
+        return sign * math.inf if fraction == 0 else math.nan
+    if exponent == 0:
+        return sign * fraction * 2.0**-14
+    return sign * (1 + fraction) * 2.0 ** (exponent - 15)
 
 
 @decode.wrong("an exponent field of ones is no ordinary exponent: it marks infinity and NaN")
@@ -297,7 +342,8 @@ _ties = [(low + high) / 2 for low, high in itertools.pairwise(_values)]
 _random = np.random.default_rng(7)
 _normals = _random.lognormal(0, 4, 300) * _random.choice([-1, 1], 300)
 
-encode_fp16.visible(case(1.0), case(0.1), case(65504.0), case(-0.3), case(1e-6))
+encode_fp16.visible(case(1.0), case(0.1), case(65504.0), case(-0.3), case(2047.9999))
+encode_fp16.visible(case(1e-6), case(2049.0), case(-2049.0), case(65520.0), case(-0.0))
 encode_fp16.hidden("numbers that fp16 holds exactly", sweep(_values[::31]))
 encode_fp16.hidden("numbers between two neighbours", sweep([float(x) for x in _normals]))
 encode_fp16.hidden("ties: every number exactly between two positive neighbours", sweep(_ties))
@@ -409,6 +455,20 @@ def carry_lost(x):
     return sign | (field << 10) | (steps & 0x3FF)
 
 
+@encode_fp16.wrong(
+    "frexp's significand lies in [½, 1), so its exponent is one higher than that of 1.f × 2^e"
+)
+def frexp_one_too_high(x):
+    sign = 0x8000 if math.copysign(1.0, x) < 0 else 0
+    if math.isnan(x):
+        return 0x7E00
+    if abs(x) >= 65520:
+        return sign | 0x7C00
+    exponent = max(math.frexp(abs(x))[1], -14) if x else -14
+    steps = round(abs(x) / 2.0 ** (exponent - 10))
+    return sign | (((exponent + 14) << 10) + steps)
+
+
 @encode_fp16.wrong("the sign of zero is lost: −0.0 < 0 is false, so ask math.copysign(1, x)")
 def sign_of_zero_forgotten(x):
     sign = 0x8000 if x < 0 else 0
@@ -476,6 +536,8 @@ ulp.visible(
     case(1.0, torch.bfloat16),
     case(-3.0, torch.float16),
     case(300.0, torch.bfloat16),
+    case(2.0**-20, torch.float16),
+    case(0.0, torch.float16),
 )
 for _dtype, _form in DTYPES.items():
     _powers = list(from_both_sides(_form, [-10, -3, -1, 0, 1, 2, 5, 13]))
