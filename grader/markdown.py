@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 
 class BadTex(ValueError):
-    """A formula that cannot be read."""
+    """A formula that cannot be read, or a dollar sign that belongs to none."""
 
 
 def render(text: str) -> str:
@@ -17,14 +18,22 @@ def render(text: str) -> str:
     Raises
     ------
     BadTex
-        If a formula cannot be read.
+        If a formula cannot be read, or a ``$`` outside of code belongs to none.
     """
-    return _MARKDOWN.render(text.strip()).strip()
+    return _checked(text, _MARKDOWN.parse(text.strip()))
 
 
 def render_line(text: str) -> str:
     """One line, which may stand inside a button; raises as :func:`render` does."""
-    return _MARKDOWN.renderInline(text.strip()).strip()
+    return _checked(text, _MARKDOWN.parseInline(text.strip()))
+
+
+def _checked(text: str, tokens: list[Token]) -> str:
+    """The tokens as HTML, in which no half of a formula has stayed behind as text."""
+    inline = (part for token in tokens for part in token.children or ())
+    if any(part.type == "text" and "$" in part.content for part in inline):
+        raise BadTex(f"a $ without its other half: {text.strip()[:60]!r}")
+    return _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}).strip()
 
 
 def _mathml(tex: str, options: dict) -> str:

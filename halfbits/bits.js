@@ -225,6 +225,20 @@ function readable(value, limit = 60) {
   return `${minus}${plain.slice(0, half + 2)}…${plain.slice(-half)}`;
 }
 
+/** A decoded value for a narrow place: exact where short, else just the digits that tell it from its neighbours. */
+function brief(value, f) {
+  const named = special(value, "−");
+  if (named) return named;
+  const { digits, exponent } = exactDigits(value);
+  const plain = plainDecimal({ digits, exponent });
+  const minus = value.negative ? "−" : "";
+  if (plain.length <= 18 && exponent > -8) return minus + plain;
+  const enough = 1 + Math.ceil((f.man_bits + 1) * Math.log10(2));
+  const [first, rest] = [digits.slice(0, enough), digits.length > enough ? "…" : ""];
+  if (exponent >= -3 && exponent < first.length - 1) return minus + plainDecimal({ digits: first, exponent }) + rest;
+  return minus + scientific({ digits: first + rest, exponent });
+}
+
 /** Any rational to a few significant digits. */
 function approximate(value, n = 4) {
   if (value.num === 0n) return "0";
@@ -249,7 +263,7 @@ function typeable(value) {
 }
 
 export const arithmetic = {
-  parse, encode, decode, classify, neighbour, ulp, errors, toBits, fromBits, exactDecimal, approximate, readable, typeable,
+  parse, encode, decode, classify, neighbour, ulp, errors, toBits, fromBits, exactDecimal, approximate, readable, brief, typeable,
 };
 
 // ---------------------------------------------------------------------- Page
@@ -433,14 +447,14 @@ class Panel {
       const next = neighbour(this.pattern, this.f, direction);
       const button = this.steps[direction];
       const value = next === null ? null : decode(next, this.f);
-      const name = value === null ? "none" : readable(value, 22);
+      const name = value === null ? "none" : brief(value, this.f);
       values[direction] = value;
       button.querySelector(".hb-step-value").textContent = name;
       // Not `disabled`: that would drop the keyboard focus at the end of the range.
       button.setAttribute("aria-disabled", value === null);
       const way = direction < 0 ? "Step down to the next number below" : "Step up to the next number above";
       button.setAttribute("aria-label", `${way}: ${name}`);
-      button.title = value === null ? "no number further on" : way;
+      button.title = value === null ? "no number further on" : `${way}: ${exactDecimal(value).replace("-", "−")}`;
     }
     this.drawTrack(values[-1], values[1], reference, typed);
   }
@@ -472,16 +486,16 @@ class Panel {
     const finiteHere = decode(pattern, f).kind === "finite";
     const found = errors(pattern, f, reference);
     const none = "–";
-    const plus = (x, text) => (x.num !== 0n && !x.negative ? `+${text}` : text);
+    const plus = (x) => (x.num !== 0n && !x.negative ? "+" : "") + approximate(x);
     const rows = [["ulp", finiteHere ? `2${superscript(ulpExponent(pattern, f))} = ${approximate(ulp(pattern, f))}` : none]];
-    if (found) {
+    if (found && found.signed.num === 0n) {
+      rows.push(["error", "exact"]);
+    } else if (found) {
       const { signed: error, relative, ulps } = found;
-      const exact = error.num === 0n;
       rows.push(
-        ["error", exact ? "0, exact" : plus(error, approximate(error))],
-        ["absolute", approximate({ ...error, negative: false })],
+        ["error", plus(error)],
         ["relative", relative === null ? none : approximate({ ...relative, negative: false })],
-        ["in ulps", plus(ulps, approximate(ulps))],
+        ["in ulps", plus(ulps)],
       );
     } else {
       const here = special(decode(pattern, f), "-");

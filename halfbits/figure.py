@@ -77,6 +77,12 @@ def color(fmt: Format) -> str:
     return FORMAT_COLORS.get(fmt.name, FORMAT_COLORS["fp64"])
 
 
+def hatched(fmt: Format) -> dict[str, Any]:
+    """Look of a patch that stands for subnormal numbers; hatching is the same in both themes."""
+    ink = color(fmt)
+    return {"facecolor": "none", "edgecolor": ink, "hatch": "//////", "linewidth": 0.8}
+
+
 def ticks(axes: Axes, places: Iterable[float], low: float, high: float, **look: Any) -> Line2D:
     """Draw vertical strokes from ``low`` to ``high``, all as one path; return it."""
     xs = [x for place in places for x in (place, place, math.nan)]

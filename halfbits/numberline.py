@@ -8,9 +8,8 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from halfbits.figure import SMALL, WIDTH, Picture, color, style, ticks
+from halfbits.figure import SMALL, WIDTH, Picture, color, hatched, style, ticks
 from halfbits.formats import Format, Which, get_format
 from halfbits.text import power, short
 
@@ -24,8 +23,8 @@ def number_line(
 ) -> Picture:
     """Show where the numbers of some formats lie.
 
-    The whole line has a logarithmic axis: for each power of two, how many numbers follow it up to
-    the next one, and below it the numbers themselves. With ``zoom`` the axis is linear, from
+    The whole line has logarithmic axes: for each power of two, how many numbers follow it up to
+    the next one. With ``zoom`` the axis is linear, from
     ``zoom[0]`` to ``zoom[1]``, and every number is one tick.
 
     Parameters
@@ -49,27 +48,27 @@ def number_line(
 
 @style()
 def _whole_line(formats: list[Format]) -> Picture:
-    figure = Figure(figsize=(WIDTH, 0.8 + 1.5 * len(formats)))
+    figure = Figure(figsize=(WIDTH, max(3, 0.9 + 1.35 * len(formats))))
     rows = figure.subplots(len(formats), sharex=True, squeeze=False)[:, 0]
     low = min(each.lowest_exponent for each in formats) - 1
     high = max(each.max_exponent for each in formats) + 2
     tallest = max(each.man_bits for each in formats)
     for axes, fmt in zip(rows, formats, strict=True):
         _skyline(axes, fmt)
-        _rug(axes, fmt, _PIXELS / (high - low))
-        axes.axvspan(low, 0, color="black", alpha=0.06, linewidth=0, zorder=0)
+        axes.axvspan(low, 0, color="black", alpha=0.2, linewidth=0, zorder=0)
+        axes.axvline(0, color="black", linestyle="solid", linewidth=1)
         inside, total = _count_up_to_one(fmt)
         axes.set_title(f"{fmt.name}: {inside / total:.1%} of {total:,} finite numbers in [−1, 1]")
         axes.set_yticks(*_count_ticks(fmt.man_bits))
         axes.grid(axis="x", visible=False)
-        axes.set_ylim(-2.4, tallest + 0.8)
+        axes.set_ylim(0, tallest * 1.12)
         _mark(axes, fmt, high - low)
     rows[-1].set_xlim(low, high)
     rows[-1].set_xticks(*_power_ticks(low, high))
     rows[-1].set_xlabel(
-        "magnitude, logarithmic (strip: every number; grey: up to 1; negative numbers: the same)"
+        "magnitude, logarithmic (shaded: up to 1; hatched: subnormal; negative numbers: the same)"
     )
-    figure.supylabel("numbers in each power of 2", fontsize=9.5)
+    figure.supylabel("numbers per power of 2, logarithmic", fontsize=9.5)
     return Picture(figure, " ".join(_describe_line(each) for each in formats))
 
 
@@ -88,34 +87,15 @@ def _skyline(axes: Axes, fmt: Format) -> None:
     counts = _counts(fmt)
     for subnormal in (True, False):
         part = [e for e in counts if (e < fmt.min_exponent) == subnormal]
-        heights = [math.log2(counts[e]) for e in part]
-        axes.stairs(
-            [h + 0.5 for h in heights],
-            [*part, part[-1] + 1],
-            baseline=0,
-            fill=True,
-            color=color(fmt),
-            alpha=0.5 if subnormal else 1,
-            linewidth=0,
-        )
-
-
-def _rug(axes: Axes, fmt: Format, pixels: float) -> None:
-    """Draw every number as a tick below the axis, as a band where they would merge."""
-    counts = _counts(fmt)
-    dense = [e for e, count in counts.items() if count > pixels / 2.5]
-    sparse = [e for e in counts if e not in dense]
-    steps = {e: min(2**fmt.man_bits, 2 ** (e - fmt.lowest_exponent)) for e in sparse}
-    places = [e + math.log2(1 + k / steps[e]) for e in sparse for k in range(counts[e])]
-    ticks(axes, places, -1.9, -0.6, color=color(fmt), linewidth=1)
-    if dense:
-        width = math.log2(fmt.max) - dense[0]
-        axes.add_patch(Rectangle((dense[0], -1.9), width, 1.3, color=color(fmt), linewidth=0))
+        heights = [math.log2(counts[e]) for e in part]  # a single number is a line on the axis
+        look = hatched(fmt) if subnormal else {"color": color(fmt), "linewidth": 0}
+        edges = [*part, part[-1] + 1]
+        axes.stairs(heights, edges, baseline=0, fill=True, clip_on=False, **look)
 
 
 def _mark(axes: Axes, fmt: Format, span: float) -> None:
     """Name the parts, where there is room for words."""
-    middle = fmt.man_bits + 0.5
+    middle = fmt.man_bits
     if fmt.man_bits / span > 0.1:
         axes.text(fmt.lowest_exponent, middle, "subnormal", va="top", fontsize=SMALL)
     axes.annotate(
@@ -129,8 +109,8 @@ def _mark(axes: Axes, fmt: Format, span: float) -> None:
 
 
 def _count_ticks(tallest: int) -> tuple[list[float], list[str]]:
-    heights = [0, tallest // 2, tallest] if tallest >= 8 else [0, tallest]
-    return [h + 0.5 for h in heights], [f"{2**h:,}" for h in heights]
+    heights: list[float] = [0, tallest // 2, tallest] if tallest >= 8 else [0, tallest]
+    return heights, [f"{2**h:,}" for h in heights]
 
 
 def _power_ticks(low: int, high: int) -> tuple[list[int], list[str]]:
@@ -156,18 +136,21 @@ def _describe_line(fmt: Format) -> str:
 
 @style()
 def _zoomed_line(formats: list[Format], low: float, high: float) -> Picture:
-    figure = Figure(figsize=(WIDTH, 0.75 + 0.95 * len(formats)))
+    figure = Figure(figsize=(WIDTH, 0.75 + 1.15 * len(formats)))
     rows = figure.subplots(len(formats), sharex=True, squeeze=False)[:, 0]
     for axes, fmt in zip(rows, formats, strict=True):
         axes.set_xlim(low, high)
-        axes.set_ylim(0, 2)
+        axes.set_ylim(0, 2.5)
         axes.set_yticks([])
         axes.grid(visible=False)
         axes.spines["left"].set_visible(False)
-        axes.set_title(f"{fmt.name}: {_count(fmt, low, high)}".rstrip("; "))
+        axes.set_title(_count(fmt, low, high))
+        _shade_subnormals(axes, fmt, low, high)
         _every_number(axes, fmt, low, high)
         _name_gaps(axes, fmt, low, high)
-    rows[-1].set_xlabel("value, linear (tall ticks: powers of two)")
+    shaded = any(_subnormals(fmt, low, high) for fmt in formats)
+    also = "; shaded: subnormal" if shaded else ""
+    rows[-1].set_xlabel(f"value, linear (tall ticks: powers of two{also})")
     _label_ends(rows[-1], low, high)
     return Picture(figure, " ".join(_describe_zoom(each, low, high) for each in formats))
 
@@ -179,11 +162,29 @@ def _every_number(axes: Axes, fmt: Format, low: float, high: float) -> None:
         values = values[(low <= values) & (values <= high)]
     else:
         values = np.array([fmt.round(x) for x in np.linspace(low, high, 4 * _PIXELS)])
-    tall = (np.frexp(np.abs(values))[0] == 0.5) | (values == 0)
+    tall = np.frexp(np.abs(values))[0] == 0.5
     for part, top in ((values[~tall], 0.8), (values[tall], 1.15)):
         _, first = np.unique(np.round(part * (2 * _PIXELS / (high - low))), return_index=True)
         places = part[first].tolist()
         ticks(axes, places, 0, top, color=color(fmt), rasterized=len(places) > 1000)
+
+
+def _subnormals(fmt: Format, low: float, high: float) -> tuple[float, float] | None:
+    """The stretch around zero below the smallest normal number, as far as it is in sight."""
+    start, end = max(low, -fmt.smallest_normal), min(high, fmt.smallest_normal)
+    return (start, end) if end - start > (high - low) / _PIXELS else None
+
+
+def _shade_subnormals(axes: Axes, fmt: Format, low: float, high: float) -> None:
+    stretch = _subnormals(fmt, low, high)
+    if stretch is None:
+        return
+    start, end = stretch
+    axes.axvspan(start, end, color="black", alpha=0.2, linewidth=0, zorder=0)
+    side = "left" if start == low else "right" if end == high else "center"
+    side = "center" if (end - start) / (high - low) > 0.1 else side
+    x = {"left": start, "right": end, "center": (start + end) / 2}[side]
+    axes.text(x, 2.42, " subnormal ", ha=side, va="top", fontsize=SMALL)
 
 
 def _name_gaps(axes: Axes, fmt: Format, low: float, high: float) -> None:
@@ -216,18 +217,34 @@ def _label_ends(axes: Axes, low: float, high: float) -> None:
 
 def _describe_zoom(fmt: Format, low: float, high: float) -> str:
     top, bottom = min(high, fmt.max), max(low, fmt.min)
+    if bottom > top:
+        return f"Linear number line: {_count(fmt, low, high)}."
     nearest = 0.0 if bottom <= 0 <= top else min(abs(bottom), abs(top))
     furthest = max(abs(bottom), abs(top))
+    smallest, largest = fmt.ulp(nearest), fmt.ulp(math.nextafter(furthest, 0))
     return (
-        f"Linear number line of {fmt.name} from {short(low)} to {short(high)}: "
-        f"{_count(fmt, low, high)}"
-        f"the gap is {_gap(fmt.ulp(nearest))} next to {short(nearest)} and grows to "
-        f"{_gap(fmt.ulp(math.nextafter(furthest, 0)))}, doubling at powers of two."
+        f"Linear number line: {_count(fmt, low, high)}; the gap is {_gap(smallest)} next "
+        f"to {short(nearest)} and grows to {_gap(largest)}, doubling at powers of two."
+        f"{_describe_subnormals(fmt, low, high)}"
     )
 
 
-def _count(fmt: Format, low: float, high: float) -> str:
-    if fmt.bits > 20:
+def _describe_subnormals(fmt: Format, low: float, high: float) -> str:
+    if _subnormals(fmt, low, high) is None:
         return ""
-    values = fmt.finite_values()
-    return f"{np.count_nonzero((low <= values) & (values <= high)):,} numbers; "
+    return f" Shaded: the subnormal range, magnitudes below {short(fmt.smallest_normal)}."
+
+
+def _count(fmt: Format, low: float, high: float) -> str:
+    inside = _place(fmt, high) + _place(fmt, -low) + 1
+    total = 2 * fmt.encode(fmt.max) + 1
+    numbers = f"{inside:,} of the {total:,} finite numbers of {fmt.name}"
+    return f"{numbers}, from {short(low)} to {short(high)}"
+
+
+def _place(fmt: Format, value: float) -> int:
+    """Place of the largest number that is not above a value; zero has place 0."""
+    place = fmt.encode(min(abs(value), fmt.max))
+    number = fmt.decode(place)
+    place, number = (-place, -number) if value < 0 else (place, number)
+    return place - (number > value)

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from halfbits.figure import DASHES, SMALL, WIDTH, Picture, color, style
+from halfbits.figure import SMALL, WIDTH, Picture, color, hatched, style
 from halfbits.formats import FORMATS, Format, Which, get_format
 from halfbits.numberline import number_line
 from halfbits.split_explorer import split_explorer
@@ -47,17 +47,20 @@ def spacing(*formats: Which, limits: tuple[float, float] | None = None) -> Pictu
     """
     shown = [get_format(each) for each in formats or ("fp16", "bf16")]
     narrow = min(shown, key=lambda each: each.exp_bits)
-    low, high = limits or (narrow.smallest_subnormal / 8, narrow.max * 64)
-    figure = Figure(figsize=(WIDTH, 5.2))
-    absolute, relative = figure.subplots(2, sharex=True, height_ratios=[1.25, 1])
-    for fmt in shown:
+    low, high = limits or (narrow.smallest_subnormal / 8, narrow.max * 256)
+    figure = Figure(figsize=(WIDTH, 5.4))
+    absolute, relative = figure.subplots(2, sharex=True, height_ratios=[1.4, 1])
+    for number, fmt in enumerate(shown):
         x, gap = _staircase(fmt, low, high)
-        look = {"color": color(fmt), "linestyle": DASHES.get(fmt.name, "solid")}
+        # Formats with equal gaps lie on each other: the first ones show as a rim.
+        covers = sum(other.man_bits == fmt.man_bits for other in shown[number + 1 :])
+        look = {"color": color(fmt), "linestyle": "solid", "linewidth": 1.8 + 2.2 * covers}
         absolute.plot(x, gap, **look)
-        relative.plot(x, [g / v for g, v in zip(gap, x, strict=True)], "-", color=color(fmt))
-        _name_staircase(absolute, fmt, low, high)
-        if fmt.max < high:
-            relative.plot(x[-1], gap[-1] / x[-1], "o", color=color(fmt), markersize=5)
+        relative.plot(x, [g / v for g, v in zip(gap, x, strict=True)], **look)
+        _name_ends(absolute, relative, fmt, low, high)
+    for gap in {fmt.ulp(high) for fmt in shown if fmt.max >= high}:
+        names = ", ".join(f.name for f in shown if f.max >= high and f.ulp(high) == gap)
+        absolute.annotate(names, (high, gap), **_BESIDE)
     for eps in {fmt.eps for fmt in shown}:
         names = ", ".join(fmt.name for fmt in shown if fmt.eps == eps)
         relative.annotate(names, (high, eps * 0.7), **_BESIDE)
@@ -74,17 +77,19 @@ def _staircase(fmt: Format, low: float, high: float) -> tuple[list[float], list[
     return x, [fmt.ulp(start) for start in edges[:-1] for _ in range(2)]
 
 
-def _name_staircase(axes: Axes, fmt: Format, low: float, high: float) -> None:
+def _name_ends(absolute: Axes, relative: Axes, fmt: Format, low: float, high: float) -> None:
+    """Mark where a format begins and ends within the limits."""
     if fmt.max < high:
-        end = (fmt.max, fmt.ulp(fmt.max))
-        axes.plot(*end, "o", color=color(fmt), markersize=5)
-        below = _BESIDE | {"xytext": (4, -5), "va": "top"}
-        axes.annotate(f"{fmt.name} ends at {short(fmt.max)}", end, **below)
-    else:
-        axes.annotate(fmt.name, (high, fmt.ulp(high)), **_BESIDE)
+        gap = fmt.ulp(fmt.max)
+        dot = {"color": color(fmt), "markersize": 5}
+        absolute.plot(fmt.max, gap, "o", **dot)
+        absolute.annotate(fmt.name, (fmt.max, gap), **_BESIDE | {"xytext": (7, -2)})
+        relative.plot(fmt.max, gap / fmt.max, "o", **dot)
+        below = _BESIDE | {"xytext": (5, -5), "va": "top", "ha": "right"}
+        relative.annotate(f"{fmt.name} ends at {short(fmt.max)}", (fmt.max, gap / fmt.max), **below)
     if fmt.smallest_subnormal > low:
         start = (fmt.smallest_subnormal, fmt.smallest_subnormal)
-        axes.annotate("subnormal", start, **_BESIDE | {"xytext": (0, 4), "va": "bottom"})
+        absolute.annotate("subnormal", start, **_BESIDE | {"xytext": (0, 4), "va": "bottom"})
 
 
 def _finish_spacing(
@@ -101,7 +106,7 @@ def _finish_spacing(
             axis.set_major_formatter(lambda x, _: power(2, round(math.log2(x))) if x != 1 else "1")
     absolute.set_xlim(*limits)
     relative.set_yticks([1.0, *{fmt.eps for fmt in formats}])
-    relative.set_ylim(min(fmt.eps for fmt in formats) / 3, 1.8)
+    relative.set_ylim(min(fmt.eps for fmt in formats) / 8, 1.8)
 
 
 def _describe_spacing(fmt: Format) -> str:
@@ -141,7 +146,7 @@ def range_vs_precision(*formats: Which) -> Picture:
         Rectangle((0, 0), 1, 1, color=c, linewidth=0, label=f) for f, c in FIELD_COLORS.items()
     ]
     bits.legend(handles=handles, loc="upper left", bbox_to_anchor=(-0.02, 0), ncols=3, **_TIGHT)
-    bars.set(title="positive range (light: subnormal)", xlabel="magnitude, logarithmic")
+    bars.set(title="positive range (hatched: subnormal)", xlabel="magnitude, logarithmic")
     bars.xaxis.set_major_formatter(lambda x, _: power(10, round(x)) if x else "1")
     above = _BESIDE | {"xycoords": "axes fraction"}
     bars.annotate("digits", (1, 1), **above | {"xytext": (44, 7), "ha": "right"})
@@ -169,7 +174,7 @@ def _draw_range(axes: Axes, row: int, fmt: Format) -> None:
     low, normal, high = (
         math.log10(x) for x in (fmt.smallest_subnormal, fmt.smallest_normal, fmt.max)
     )
-    axes.barh(row, normal - low, left=low, height=0.56, color=color(fmt), alpha=0.4, linewidth=0)
+    axes.barh(row, normal - low, left=low, height=0.56, **hatched(fmt))
     axes.barh(row, high - normal, left=normal, height=0.56, color=color(fmt), linewidth=0)
     right = {"xycoords": ("axes fraction", "data")} | _BESIDE
     axes.annotate(f"{_digits(fmt):.1f}", (1, row), **right | {"xytext": (38, 0), "ha": "right"})

@@ -143,7 +143,8 @@ export function render({ model, el }) {
     if (choice === null) say("not answered yet");
     else say(`${kind === "number" ? `saved: ${choice}` : "saved"}${later}`, true);
     const { of } = question;
-    left.textContent = open ? `Answer all questions to proceed: ${open} of ${of} open` : `All ${of} questions are answered`;
+    const all = `${of} question${of > 1 ? "s" : ""}`;
+    left.textContent = open ? `${open} of ${all} still open` : `${of} of ${all} answered`;
   }
 
   input.addEventListener("keydown", (event) => event.key === "Enter" && choose(input.value.trim()));

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from halfbits.figure import SMALL, WIDTH, Picture, color, style, ticks
+from halfbits.figure import SMALL, WIDTH, Picture, color, hatched, style, ticks
 from halfbits.formats import FORMATS, Format
-from halfbits.splits import all_splits, decade_ticks, position
+from halfbits.splits import EXPLAINED, all_splits, decade_ticks, position
 from halfbits.text import power, short
 from halfbits.theme import FIELD_COLORS
 
@@ -86,9 +86,7 @@ class _SplitDrawing:
         low = min(position(f.smallest_subnormal) for f in every.values())
         high = max(position(f.max) for f in every.values())
         self._range = axes
-        self._bars = [
-            axes.add_patch(Rectangle((0, 0.45), 1, 0.5, linewidth=0, alpha=a)) for a in (0.4, 1)
-        ]
+        self._bars = [axes.add_patch(Rectangle((0, 0.45), 1, 0.5, linewidth=0)) for _ in range(2)]
         known = [f for f in every.values() if f.name in FORMATS]
         for k, fmt in enumerate(known):
             y = 0.28 - 0.2 * k
@@ -98,7 +96,7 @@ class _SplitDrawing:
         axes.set(xlim=(low - 0.1, high + 0.9), ylim=(-0.1, 1))
         axes.set_xticks(*decade_ticks(1e-320, 1e308))
         axes.set_xlabel(
-            "range on a logarithmic axis that squeezes its ends; light: subnormal", labelpad=2
+            f"range, hatched: subnormal (axis logarithmic in the exponent: {EXPLAINED})", labelpad=2
         )
 
     def _make_near_one(self, axes: Axes) -> None:
@@ -127,13 +125,15 @@ class _SplitDrawing:
             cell.set_color(FIELD_COLORS[field])
         exponent, fraction = self._names
         exponent.set(x=1.06, text=f"{fmt.exp_bits} exponent bits")
-        fraction.set(x=1.06 + fmt.exp_bits, text=f"{fmt.man_bits} fraction bits")
+        room = 3 * max(fmt.bits, 24) / 24  # that the words before it take
+        fraction.set(x=1.06 + max(fmt.exp_bits, room), text=f"{fmt.man_bits} fraction bits")
 
     def _move_range(self, fmt: Format) -> None:
         numbers = (fmt.smallest_subnormal, fmt.smallest_normal, fmt.max)
         low, normal, high = (position(x) for x in numbers)
-        for bar, left, right in zip(self._bars, (low, normal), (normal, high), strict=True):
-            bar.set(x=left, width=right - left, facecolor=color(fmt))
+        subnormal, whole = self._bars
+        subnormal.set(x=low, width=normal - low, **hatched(fmt))
+        whole.set(x=normal, width=high - normal, facecolor=color(fmt))
 
 
 def _summary(fmt: Format) -> str:

@@ -10,7 +10,8 @@ from halfbits.figure import SMALL, WIDTH, Picture, color, style
 from halfbits.formats import FORMATS, Format
 from halfbits.text import power, short
 
-_DECADES = (-300, -100, -30, -10, -3, 0, 3, 10, 30, 100, 300)
+_DECADES = (-300, -100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100, 300)
+EXPLAINED = "each tick outward about triples the power of 10"
 
 
 def all_splits(bits: int = 16) -> dict[int, Format]:
@@ -72,7 +73,6 @@ def splits(bits: int = 16) -> Picture:
             fontsize=9.5 if known else SMALL,
             fontweight=weight,
         )
-    axes.set_xticks(*decade_ticks(0.3, 2.0 ** (2 ** max(every) / 2 - 1)))
     axes.set_yticks([y for _, y in places.values()])
     axes.set_yticklabels([power(2, y) for _, y in places.values()])
     axes.set_ylim(
@@ -80,21 +80,26 @@ def splits(bits: int = 16) -> Picture:
         -min(f.man_bits for f in every.values()) + 0.8,
     )
     axes.invert_yaxis()
-    axes.set_xlim(0, max(x for x, _ in places.values()) + 1.6)
-    axes.set_xlabel("largest number: one exponent bit more squares it")
+    right = max(x for x, _ in places.values()) + 1.6
+    axes.set_xlim(0, right)
+    axes.set_xticks(*decade_ticks(1, 10.0 ** min(2**right - 1, 308)))
+    axes.set_xlabel(
+        "largest number: one exponent bit more squares it\n"
+        f"(axis logarithmic in the exponent: {EXPLAINED})"
+    )
     axes.set_ylabel("gap above 1 (eps): it doubles")
     return Picture(figure, _describe_splits(bits, every))
 
 
 def position(value: float) -> float:
-    """Place of a positive number on an axis that squeezes its decades: ±log2(1 + |log10|)."""
+    """Place of a positive number on an axis logarithmic in the exponent: ±log2(1 + |log10|)."""
     decades = math.log10(value)
     return math.copysign(math.log2(1 + abs(decades)), decades)
 
 
 def decade_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
     decades = [d for d in _DECADES if math.log10(low) <= d <= math.log10(high)]
-    labels = [power(10, d) if d else "1" for d in decades]
+    labels = [{0: "1", 1: "10"}.get(d, power(10, d)) for d in decades]
     return [math.copysign(math.log2(1 + abs(d)), d) for d in decades], labels
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
 
+import halfbits.bits
 from halfbits.bits import explore
 from halfbits.formats import Format
 from halfbits.typed import parse
@@ -97,6 +100,19 @@ def test_formats_of_ones_own_and_numbers_of_any_kind() -> None:
     assert list(widget.patterns) == ["fp6", "fp16"]
     assert explore(value=Fraction(1, 3)).value == "1/3"
     assert explore(value=float("-inf")).patterns["fp16"] == "1 11111 0000000000"
+
+
+@pytest.mark.parametrize("name", ["bits", "quiz"])
+def test_every_style_stays_inside_its_widget(name: str) -> None:
+    """Both stylesheets lie on one page, and share class names such as ``hb-status``."""
+    css = Path(halfbits.bits.__file__).with_name(f"{name}.css").read_text(encoding="utf-8")
+    css = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
+    heads = [head.strip() for head in re.findall(r"([^{};]+)\{", css)]
+    selectors = [head for head in heads if not head.startswith("@")]
+    assert len(selectors) > 30
+    for selector in re.split(r",\s*(?![^()]*\))", ", ".join(selectors)):
+        root = rf"(body\[[^]]+\] )?\.halfbits-{name}\b"
+        assert re.match(root, selector), selector
 
 
 def test_page_is_self_contained() -> None:

@@ -118,7 +118,53 @@ def test_zoom_draws_every_number():
     shown = number_line(zoom=(0.5, 2))
     drawn = [line.get_xdata()[::3] for line in shown.figure.axes[0].lines]
     np.testing.assert_array_equal(np.sort(np.concatenate(drawn)), values)
-    assert f"{len(values)} numbers; the gap is 2⁻⁴ next to 0.5 and grows to 2⁻³" in shown.text
+    said = f"{len(values)} of the 253 finite numbers of fp8_e4m3fn, from 0.5 to 2"
+    assert said in shown.svg and "subnormal" not in shown.svg
+    assert f"{said}; the gap is 2⁻⁴ next to 0.5 and grows to 2⁻³" in shown.text
+
+
+@pytest.mark.parametrize("ends", [(0, 4), (-0.3, 0.26), (-99, 99), (20, 30), (-30, -0.07)])
+def test_zoom_counts_the_numbers_in_sight(ends):
+    tiny = Format("tiny", 3, 2)
+    values = tiny.finite_values()
+    inside = np.count_nonzero((ends[0] <= values) & (values <= ends[1]))
+    assert f"{inside} of the 55 finite numbers of tiny, from" in number_line(tiny, zoom=ends).svg
+
+
+def test_zoom_marks_the_subnormal_range_and_not_zero():
+    tiny = Format("tiny", 3, 2)
+    shown = number_line(tiny, zoom=(0, 4))
+    (band,) = shown.figure.axes[0].patches
+    assert (band.get_x(), band.get_width()) == (0, tiny.smallest_normal)
+    _, tall = (line.get_xdata()[::3] for line in shown.figure.axes[0].lines)
+    assert list(tall) == [2.0**e for e in range(-4, 3)]
+    assert "> subnormal <" in shown.svg and "magnitudes below 0.25" in shown.text
+
+
+def test_bars_begin_at_one_number_on_an_axis_that_says_logarithmic():
+    shown = number_line("fp16")
+    stairs = [each for each in shown.figure.axes[0].patches if hasattr(each, "get_data")]
+    assert [each.get_data().baseline for each in stairs] == [0, 0]
+    assert stairs[0].get_data().values.tolist() == list(range(10))
+    assert set(stairs[1].get_data().values) == {10}
+    assert "numbers per power of 2, logarithmic" in shown.svg
+
+
+@pytest.mark.parametrize("draw", [range_vs_precision, lambda: split_explorer().children[1]])
+def test_subnormals_are_hatched_which_is_true_in_both_themes(draw):
+    shown = draw()
+    html = shown.value if hasattr(shown, "value") else shown.html
+    assert "hatched: subnormal" in html and "<pattern" in html and "light" not in html
+
+
+def test_staircases_are_solid():
+    lines = [line for axes in picture("spacing").figure.axes for line in axes.lines]
+    assert {line.get_linestyle() for line in lines} <= {"-", "None"}
+
+
+def test_axes_of_splits_say_what_they_are():
+    said = "axis logarithmic in the exponent: each tick outward about triples the power of 10"
+    assert said in picture("splits").svg and said in split_explorer().children[1].value
 
 
 def test_spacing_is_numpys():

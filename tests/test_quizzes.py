@@ -25,12 +25,14 @@ import halfbits as hb
 from grader.build import SCORE, files, source_notebook
 from grader.classroom import Classroom
 from grader.demo import quiz_answers
+from grader.markdown import BadTex, render, render_line
 from grader.problem import Problem
 from grader.quizzes import Quiz, load_quiz
-from grader.units import Unit
+from grader.units import Unit, find_units
 from halfbits import quiz_check
 from halfbits.answers import Damaged, NotSaved, read_answers, save_answer
 from halfbits.checks import CheckFailed, pack
+from halfbits.formats import Format, get_format
 from halfbits.questions import QuizProblem, find_question, mark
 
 UNIT = "07_tests"
@@ -113,6 +115,40 @@ def test_a_good_quiz_is_rendered(tmp_path):
 def test_raw_html_is_text(tmp_path):
     quiz = load(tmp_path, changed("questions.0.text", "<img src=x onerror=alert(1)>"))
     assert "<img" not in quiz.questions[0]["text"]["html"]
+
+
+FORMULA_FIRST = "$2^{-10}$ in fp16, $2^{-7}$ in bf16"
+
+
+@pytest.mark.parametrize("to_html", [render, render_line])
+@pytest.mark.parametrize("text", [FORMULA_FIRST, f"{FORMULA_FIRST},\n$2^3$", f"*{FORMULA_FIRST}*"])
+def test_a_text_that_begins_with_a_formula(to_html, text):
+    page = to_html(text)
+    assert "$" not in page and page.count("<math") == text.count("$") // 2
+
+
+@pytest.mark.parametrize("to_html", [render, render_line])
+def test_a_dollar_sign_without_its_other_half_is_refused(to_html):
+    assert "$x" in to_html("`$x` is code")
+    with pytest.raises(BadTex, match=r"a \$ without its other half: '\$2\^3 and more'"):
+        to_html("$2^3 and more")
+
+
+def html_in(part: object) -> Iterator[str]:
+    if isinstance(part, dict):
+        yield from ([part["html"]] if "html" in part else [])
+        part = list(part.values())
+    if isinstance(part, list):
+        for each in part:
+            yield from html_in(each)
+
+
+@pytest.mark.parametrize("unit", find_units([]), ids=lambda unit: unit.name)
+def test_no_built_quiz_shows_raw_tex(unit):
+    pages = list(html_in(json.loads(files(unit)["quiz.json"])))
+    assert pages
+    for page in pages:
+        assert "$" not in re.sub(r"<code>.*?</code>", "", page), page
 
 
 def test_a_unit_without_a_quiz_has_none(tmp_path):
@@ -472,10 +508,30 @@ def displayed(monkeypatch) -> list:
     return shown
 
 
-def test_check_says_what_is_unanswered_and_no_more(folder, displayed, monkeypatch):
-    hb.quiz.answer("widths", "a")  # wrong, and none of check_quiz's business
-    hb.check_quiz()
-    assert repr(displayed[-1]) == "○ quiz: 2 of 3 questions are unanswered: finite, max"
+def test_check_of_a_practice_quiz_says_what_is_unanswered_and_what_is_wrong(folder, displayed):
+    def says() -> str:
+        assert hb.check_quiz() is None
+        return repr(displayed[-1])
+
+    assert says() == "○ quiz: 0 of 3 answered; unanswered: widths, finite, max"
+    hb.quiz.answer("widths", "a")
+    assert says() == (
+        "○ quiz: 1 of 3 answered, 0 right; unanswered: finite, max; look again at: widths"
+    )
+    hb.quiz.answer("finite", ["a", "c"])
+    hb.quiz.answer("max", 1)
+    assert says() == "○ quiz: 3 of 3 answered, 1 right; look again at: widths, max"
+    hb.quiz.answer("widths", "b")
+    hb.quiz.answer("max", 65504)
+    assert says() == "✓ quiz: 3 of 3 answered, all right"
+
+
+@pytest.mark.parametrize("mode", ["practice", "graded"])
+def test_validate_asks_for_answers_and_not_for_right_ones(
+    folder, tmp_path, displayed, monkeypatch, mode
+):
+    release_to(folder, load(tmp_path, GOOD | {"mode": mode}))
+    hb.quiz.answer("widths", "a")
     monkeypatch.setenv("NBGRADER_EXECUTION", "validate")
     with pytest.raises(CheckFailed, match=r"^quiz: 2 of 3 questions are unanswered: finite, max$"):
         hb.check_quiz()
@@ -484,7 +540,20 @@ def test_check_says_what_is_unanswered_and_no_more(folder, displayed, monkeypatc
     hb.quiz.answer("max", 1)
     monkeypatch.setenv("NBGRADER_EXECUTION", "validate")
     assert hb.check_quiz() is None
-    assert repr(displayed[-1]) == "✓ quiz: all 3 questions are answered"
+    assert (
+        repr(displayed[-1])
+        == {
+            "practice": "○ quiz: 3 of 3 answered, 0 right; look again at: widths, finite, max",
+            "graded": "✓ quiz: all 3 questions are answered",
+        }[mode]
+    )
+
+
+def test_check_of_a_graded_quiz_says_what_is_unanswered_and_no_more(folder, tmp_path, displayed):
+    release_to(folder, load(tmp_path, GOOD | {"mode": "graded"}))
+    hb.quiz.answer("widths", "a")
+    hb.check_quiz()
+    assert repr(displayed[-1]) == "○ quiz: 2 of 3 questions are unanswered: finite, max"
 
 
 def test_check_in_lab_never_raises_for_a_students_files(folder, displayed):
@@ -574,6 +643,45 @@ def test_nbgrader_takes_the_points_as_partial_credit(unit, tmp_path, monkeypatch
     assert determine_grade(cell) == (points, 6)
     types = [output.output_type for output in cell.outputs]
     assert types == ["display_data", "execute_result"]
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "said"),
+    [
+        ("counting", "128", ""),
+        ("counting", "2^7", ""),
+        ("counting", "64", "The leading 1"),
+        ("counting", "127", "Almost"),
+        ("counting", "256", "bf16 stops"),
+        ("counting", "2048", "fp16 stops"),
+        ("counting", "inf", "Counting ends"),
+        ("counting", "7", "Not that one"),
+        ("counting", "nan", "Not that one"),
+        ("spacing", "4100", ""),
+        ("spacing", "4096 + 2^-10", "the gap just above 1"),
+        ("spacing", "4097", "A step of 1"),
+        ("spacing", "4098", "*below* 4096"),
+        ("spacing", "4104", "from 8192 on"),
+        ("spacing", "8192", "not the next one"),
+        ("spacing", "4092", "larger than 4096"),
+    ],
+)
+def test_numbers_of_unit_1_meet_their_feedback(unit, name, typed, said):
+    found = mark(find_question(unit.quiz.with_key(), name), typed)
+    assert found.right is not bool(said)
+    assert said in found.reasons[0].text["markdown"]
+
+
+def test_answers_of_unit_1_are_what_the_formats_say(unit):
+    def answer(name: str) -> float:
+        return float(find_question(unit.quiz.with_key(), name)["answers"][0])
+
+    fp16, small = get_format("fp16"), Format("small", 5, 6)
+    assert answer("spacing") == 4096 + fp16.ulp(4096)
+    count = 0
+    while small.decode(small.encode(count + 1)) == count + 1:
+        count += 1
+    assert answer("counting") == count
 
 
 def test_other_modes_mark_alike(tmp_path):

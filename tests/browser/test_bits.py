@@ -269,6 +269,49 @@ def test_static_page_needs_no_kernel_and_no_network(browser_page: Page, tmp_path
     expect(half.locator(".hb-exact")).to_have_text("=\u00a00.33349609375")
 
 
+def measures(panel: Locator) -> dict[str, str]:
+    rows = panel.locator(".hb-measures div").all()
+    return {row.locator("dt").inner_text(): row.locator("dd").inner_text() for row in rows}
+
+
+def test_errors_and_neighbours_say_each_thing_once(browser_page: Page, tmp_path: Path) -> None:
+    page = browser_page
+    page.goto(explore("fp16", "fp32", value=0.1).save_html(tmp_path / "bits.html").as_uri())
+    half, single = panel(page, "fp16"), panel(page, "fp32")
+    assert measures(half) == {
+        "ulp": "2⁻¹⁴ = 6.104×10⁻⁵",
+        "error": "−2.441×10⁻⁵",
+        "relative": "2.441×10⁻⁴",
+        "in ulps": "−0.4",
+    }
+    type_value(page, "0.5")
+    expect(half.locator(".hb-measures")).to_contain_text("exact")
+    assert measures(half) == {"ulp": "2⁻¹¹ = 4.883×10⁻⁴", "error": "exact"}
+
+    # A long neighbour: a few digits, enough to tell it from the value; the title has them all.
+    type_value(page, "3.42e-5")
+    up = half.get_by_role("button", name="Step up")
+    expect(up).to_have_text("3.4272…×10⁻⁵▸")
+    exact = format(Decimal(float(np.nextafter(np.float16(3.42e-5), np.float16(1)))), "f")
+    assert up.get_attribute("title").endswith(f"above: {exact}")
+    type_value(page, "1/3")
+    expect(single.get_by_role("button", name="Step down")).to_have_text("◂0.333333313…")
+    expect(half.get_by_role("button", name="Step down")).to_have_text("◂0.3330078125")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_shortened_neighbours_differ(js: Page, name: str) -> None:
+    rng = random.Random(11)
+    fmt = FORMATS[name]
+    top = fmt.encode(fmt.max)
+    patterns = [1, top - 1] + [rng.randrange(1, top) for _ in range(2000)]
+    code = """(f, patterns) => patterns.map(p => [0n, 1n].map(
+        step => bits.brief(bits.decode(BigInt(p) + step, f), f)))"""
+    for here, above in call(js, code, described(name), [str(p) for p in patterns]):
+        assert here != above
+        assert len(here.split("×")[0]) <= 25
+
+
 def test_nothing_is_cut_off_in_a_narrow_window(browser_page: Page, tmp_path: Path) -> None:
     path = explore(*ALL, value="1/3").save_html(tmp_path / "bits.html")
     browser_page.set_viewport_size({"width": 340, "height": 800})

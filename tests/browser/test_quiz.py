@@ -22,13 +22,19 @@ SAVED = re.compile("^saved")
 @pytest.fixture
 def folder(lab: Lab, unit: Unit, request: pytest.FixtureRequest) -> Path:
     """A folder on the server with Unit 1's quiz, and a notebook that shows all of it, opened."""
-    target = lab.server.notebooks / request.node.name
-    target.mkdir()
-    for name, content in files(unit).items():
-        (target / name).write_bytes(content)
+    target = release(lab, unit, request.node.name)
     questions = [f'hb.quiz("{question["id"]}")' for question in unit.quiz.questions]
     write_notebook(target / "quiz.ipynb", "import halfbits as hb", *questions, "hb.check_quiz()")
     open_and_run(lab, target)
+    return target
+
+
+def release(lab: Lab, unit: Unit, name: str) -> Path:
+    """A folder on the server with what students get of a unit."""
+    target = lab.server.notebooks / name
+    target.mkdir()
+    for each, content in files(unit).items():
+        (target / each).write_bytes(content)
     return target
 
 
@@ -70,8 +76,10 @@ def test_click_feedback_and_try_again(lab: Lab, folder: Path):
     expect_saved(lab, "limits")
     expect(option(lab, "limits", "b")).to_have_attribute("aria-pressed", "true")
     assert answers(folder) == {"limits": "b"}
-    assert "about 340 undecillion" not in lab.page.content()  # the right option's, not chosen
-    expect(question(lab, "counting").locator(".hb-left")).to_contain_text("5 of 6 open")
+    assert "no further than 65 thousand" not in lab.page.content()  # the right option's, not chosen
+    expect(question(lab, "overflow").locator(".hb-left")).to_have_text(
+        "5 of 6 questions still open"
+    )
 
     option(lab, "limits", "c").click()
     expect(status(lab, "limits")).to_contain_text("Right.")
@@ -90,8 +98,34 @@ def test_click_feedback_and_try_again(lab: Lab, folder: Path):
     expect(option(lab, "limits", "a")).to_have_accessible_name(name)
 
     # TeX is drawn without a network: as MathML, and no dollar sign is left.
-    expect(option(lab, "spacing", "a").locator("math")).to_have_count(2)
-    assert "$" not in question(lab, "spacing").inner_text()
+    expect(option(lab, "limits", "d").locator("math")).to_have_count(3)
+    assert "$" not in question(lab, "limits").inner_text()
+
+
+def test_an_explorer_on_the_same_page_leaves_the_quiz_readable(
+    lab: Lab, unit: Unit, request: pytest.FixtureRequest
+):
+    folder = release(lab, unit, request.node.name)
+    cells = ['hb.explore("fp16")', 'hb.quiz("limits")', 'hb.check("ulp")']
+    write_notebook(folder / "quiz.ipynb", "import halfbits as hb", *cells)
+    open_and_run(lab, folder)
+    option(lab, "limits", "b").click()
+    expect(status(lab, "limits")).to_contain_text("Not right yet")
+    for shown in (status(lab, "limits"), question(lab, "limits").locator(".hb-feedback")):
+        box = shown.bounding_box()
+        assert box["width"] > 100 and box["height"] > 20
+    mark = option(lab, "limits", "b").locator(".hb-mark")
+    assert mark.evaluate("e => getComputedStyle(e).position") == "static"
+
+    # The explorer's own line for screen readers stays hidden, and its panels keep their layout.
+    explorer = lab.page.locator(".halfbits-bits")
+    explorer.get_by_role("textbox").fill("1/3")
+    explorer.get_by_role("textbox").press("Enter")
+    expect(explorer.get_by_role("status")).to_contain_text("fp16: 0.33325")
+    assert explorer.get_by_role("status").bounding_box()["width"] <= 1
+    assert explorer.locator(".hb-head").evaluate("e => getComputedStyle(e).display") == "flex"
+    report = lab.page.locator(".hb-report .hb-head")
+    assert report.evaluate("e => getComputedStyle(e).display") == "block"
 
 
 def test_typing_a_number(lab: Lab, folder: Path):
@@ -142,25 +176,25 @@ def test_keyboard_alone_and_no_key_reaches_the_notebook(lab: Lab, folder: Path):
 
 
 def test_reopening_rerunning_and_restarting_restore_the_choice(lab: Lab, folder: Path):
-    option(lab, "counting", "b").click()
-    expect_saved(lab, "counting")
+    option(lab, "finfo-min", "c").click()
+    expect_saved(lab, "finfo-min")
     lab.run_all()
-    expect(option(lab, "counting", "b")).to_have_attribute("aria-pressed", "true")
-    expect(status(lab, "counting")).to_contain_text("Too high. This is where fp16 stops")
-    assert question(lab, "counting").count() == 1
+    expect(option(lab, "finfo-min", "c")).to_have_attribute("aria-pressed", "true")
+    expect(status(lab, "finfo-min")).to_contain_text("Every format with a sign")
+    assert question(lab, "finfo-min").count() == 1
 
     kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
     lab.page.evaluate(f"() => {kernel}.restart()")
     lab.run_all()
-    expect(option(lab, "counting", "b")).to_have_attribute("aria-pressed", "true")
+    expect(option(lab, "finfo-min", "c")).to_have_attribute("aria-pressed", "true")
 
     lab.server.end_sessions()
     open_and_run(lab, folder)
-    expect(option(lab, "counting", "b")).to_have_attribute("aria-pressed", "true")
-    option(lab, "counting", "a").click()
-    expect(status(lab, "counting")).to_contain_text("✓ Right.")
-    assert answers(folder) == {"counting": "a"}
-    assert "5 of 6 questions are unanswered" in lab.output_text(lab.cell_count() - 1)
+    expect(option(lab, "finfo-min", "c")).to_have_attribute("aria-pressed", "true")
+    option(lab, "finfo-min", "b").click()
+    expect(status(lab, "finfo-min")).to_contain_text("✓ Right.")
+    assert answers(folder) == {"finfo-min": "b"}
+    assert "quiz: 1 of 6 answered, 0 right; unanswered" in lab.output_text(lab.cell_count() - 1)
 
 
 def test_nothing_is_called_saved_when_the_kernel_is_gone(lab: Lab, folder: Path):
@@ -214,12 +248,12 @@ def test_a_graded_quiz_gives_no_feedback(lab: Lab, folder: Path, unit: Unit):
 
 def test_both_themes_are_readable(lab: Lab, folder: Path):
     option(lab, "limits", "b").click()
-    option(lab, "counting", "a").click()
-    expect_saved(lab, "counting")
+    option(lab, "finfo-min", "b").click()
+    expect_saved(lab, "finfo-min")
     texts = (".hb-text", ".hb-place", ".hb-verdict", ".hb-reason", ".hb-saved", ".hb-words")
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
         lab.set_theme(theme)
-        for name in ("limits", "counting"):
+        for name in ("limits", "finfo-min"):
             for text in texts:
                 ratio = contrast(question(lab, name).locator(text).first)
                 assert ratio >= 4.5, f"{text} of {name} in {theme}: {ratio:.1f}"
