@@ -144,7 +144,9 @@ export function render({ model, el }) {
     else say(`${kind === "number" ? `saved: ${choice}` : "saved"}${later}`, true);
     const { of } = question;
     const all = `${of} question${of > 1 ? "s" : ""}`;
-    left.textContent = open ? `${open} of ${all} still open` : `${of} of ${all} answered`;
+    left.textContent = open
+      ? `${practice ? "Answer all questions to proceed: " : ""}${open} of ${all} open`
+      : `${of} of ${all} answered`;
   }
 
   input.addEventListener("keydown", (event) => event.key === "Enter" && choose(input.value.trim()));

@@ -78,7 +78,7 @@ def test_click_feedback_and_try_again(lab: Lab, folder: Path):
     assert answers(folder) == {"limits": "b"}
     assert "no further than 65 thousand" not in lab.page.content()  # the right option's, not chosen
     expect(question(lab, "overflow").locator(".hb-left")).to_have_text(
-        "5 of 6 questions still open"
+        "Answer all questions to proceed: 5 of 6 questions open"
     )
 
     option(lab, "limits", "c").click()
