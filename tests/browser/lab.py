@@ -49,13 +49,6 @@ SETTINGS = {
 }
 
 
-def find_chromium() -> str | None:
-    """Path of a Chromium: ``HALFBITS_CHROMIUM``, or the first one on the PATH."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    given = os.environ.get("HALFBITS_CHROMIUM")
-    return given or next((path for name in names if (path := shutil.which(name))), None)
-
-
 def write_notebook(path: Path, *sources: str) -> Path:
     """Write a notebook with one code cell for each source."""
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
