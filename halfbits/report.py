@@ -16,7 +16,7 @@ STYLE = """
 .hb-report .hb-hint { border-left: 3px solid #b7791f; padding: 2px 10px; margin: 8px 0 0; }
 .hb-report pre { margin: 8px 0 0; white-space: pre-wrap; }
 .hb-report table { border-collapse: collapse; margin: 0; }
-.hb-report table th, .hb-report table td { text-align: left; padding: 3px 14px 3px 0;
+.hb-report table th, .hb-report table td { text-align: left !important; padding: 3px 14px 3px 0;
   border-bottom: 1px solid var(--jp-border-color2, #8884); vertical-align: top; }
 .hb-report td code, .hb-report p code { font-size: 12px; background: none; color: inherit; }
 .hb-report .hb-good { color: #149170; } .hb-report .hb-bad { color: #d4500e; }

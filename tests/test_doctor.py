@@ -63,7 +63,7 @@ def test_make_refuses_an_old_python_and_a_missing_venv_in_one_line(tmp_path):
     old.chmod(0o755)
     no_venv = tmp_path / "no-venv"
     no_venv.write_text(
-        f'#!/bin/sh\ncase "$2" in *venv*) exit 1;; esac\nexec {sys.executable} "$@"\n'
+        f'#!/bin/sh\ncase "$2" in *venv*) exit 1;; esac\nexec "{sys.executable}" "$@"\n'
     )
     no_venv.chmod(0o755)
     for python, said in ((old, "needs Python 3.11 or newer"), (no_venv, "venv module is missing")):
