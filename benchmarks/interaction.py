@@ -33,7 +33,7 @@ from playwright.sync_api import Page, sync_playwright  # noqa: E402
 from grader.build import files  # noqa: E402
 from grader.tables import table  # noqa: E402
 from grader.units import find_units  # noqa: E402
-from halfbits.doctor import find_chromium  # noqa: E402
+from halfbits.environment import find_chromium  # noqa: E402
 
 CELLS = (
     "import halfbits as hb",

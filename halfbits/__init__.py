@@ -3,7 +3,7 @@
 from halfbits.attempts import draw_decoded, draw_ulp
 from halfbits.bits import explore
 from halfbits.checks import check
-from halfbits.doctor import check_environment
+from halfbits.environment import check_environment
 from halfbits.formats import FORMATS, Format, get_format
 from halfbits.numberline import number_line
 from halfbits.plots import range_vs_precision, spacing

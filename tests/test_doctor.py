@@ -7,7 +7,14 @@ import sys
 import pytest
 
 from grader.units import ROOT
-from halfbits import doctor
+from halfbits import environment as doctor
+
+
+def test_the_command_says_the_same_and_nothing_on_stderr():
+    run = subprocess.run(
+        [sys.executable, "-m", "halfbits.doctor"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.returncode == 0 and run.stderr == "" and "torch: 2.13.0" in run.stdout
 
 
 def test_this_environment_is_well(capsys):

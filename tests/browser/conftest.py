@@ -9,7 +9,7 @@ import pytest
 playwright = pytest.importorskip("playwright.sync_api")
 
 from browser.lab import CHROMIUM_FLAGS, NO_CHROMIUM, Lab, LabServer  # noqa: E402
-from halfbits.doctor import find_chromium  # noqa: E402
+from halfbits.environment import find_chromium  # noqa: E402
 
 Browser, Page = playwright.Browser, playwright.Page
 
