@@ -12,18 +12,18 @@ import threading
 from fractions import Fraction
 from pathlib import Path
 
-import anywidget
 import torch
 import traitlets
 
 from halfbits.formats import Format, get_format
 from halfbits.theme import FORMAT_COLORS
 from halfbits.typed import parse
+from halfbits.widget import TextWidget
 
 _HERE = Path(__file__).parent
 
 
-class BitExplorer(anywidget.AnyWidget):
+class BitExplorer(TextWidget):
     """Clickable bits of one number in several formats; made by :func:`explore`.
 
     Attributes
@@ -92,15 +92,6 @@ class BitExplorer(anywidget.AnyWidget):
         names, widths = (max(len(row[i]) for row in rows) for i in (0, 1))
         lines = [f"{n:{names}}  {b:{widths}}  = {v}  {kind}" for n, b, v, kind in rows]
         return "\n".join([f"{self.value} as sign, exponent and fraction bits:", *lines])
-
-    __repr__ = __str__
-
-    def _repr_mimebundle_(self, **kwargs: dict) -> tuple[dict, dict] | None:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is None:
-            return None
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, "text/plain": str(self)}, metadata
 
     def to_html(self) -> str:
         """One HTML page with the explorer as it stands; it needs no kernel and no network."""

@@ -1,7 +1,7 @@
 """Binary floating-point formats: a sign bit, exponent bits, fraction bits.
 
 A finite number is (−1)^sign × significand × 2^exponent. The stored exponent is biased, a zero in it
-marks zero and the subnormals, and all ones mark infinity and NaN (IEEE 754-2019, 3.4). Everything
+marks zero and the subnormals, and all ones mark infinity and NaN (IEEE 754-2019). Everything
 here is exact: values are Python floats (fp64), which hold every number of every format in
 ``FORMATS``, and rounding works on integers of any size.
 """
@@ -40,7 +40,7 @@ class Format:
         Widths of the exponent (2 to 11) and of the stored fraction (1 to 52), in bits.
     infinities
         False for formats such as ``fp8_e4m3fn`` that spend the top exponent on numbers: they have
-        no infinity, and NaN only where all bits below the sign are ones (OCP OFP8 v1.0, 5.2).
+        no infinity, and NaN only where all bits below the sign are ones (OCP OFP8 v1.0).
     dtype
         PyTorch's dtype, or None where it has none (tf32 lives inside float32 tensors).
 
@@ -164,7 +164,7 @@ class Format:
     def encode(self, value: Real) -> int:
         """Pattern of the nearest number; of two equally near, the one with an even last bit.
 
-        This is roundTiesToEven of IEEE 754-2019, 4.3.1, in a single step from the exact value.
+        This is roundTiesToEven of IEEE 754-2019, in a single step from the exact value.
         Beyond the last rounding boundary come infinity or, where a format has none, NaN (as in
         ``ml_dtypes``; ``torch`` ≥ 2.12 saturates float8_e4m3fn instead).
 
@@ -198,7 +198,7 @@ class Format:
     def neighbours(self, pattern: int) -> tuple[float, float]:
         """Next number below and next number above, both NaN at NaN.
 
-        These are nextDown and nextUp of IEEE 754-2019, 5.3.1: both zeros have the smallest
+        These are nextDown and nextUp of IEEE 754-2019: both zeros have the smallest
         subnormals as neighbours, and infinity follows the largest number (NaN where a format has
         no infinity) and itself.
         """
@@ -215,8 +215,8 @@ class Format:
         """Unit in the last place: the gap from |value| to the next number away from zero.
 
         For 2^e ≤ |value| < 2^(e+1) this is 2^(e−M), with e kept between the exponents of the
-        smallest normal and of the largest number (Goldberg 1991, section 1.2; Muller et al.,
-        Handbook of Floating-Point Arithmetic, 2018, section 2.3). So ulp(0) is the smallest
+        smallest normal and of the largest number (Goldberg 1991; Muller et al.,
+        Handbook of Floating-Point Arithmetic, 2018). So ulp(0) is the smallest
         subnormal, a value between two numbers takes the gap that it lies in, and beyond the
         largest number the last gap holds. It is inf for infinities and NaN for NaN.
         """

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import traitlets
 
 from halfbits.answers import Damaged, NotSaved, read_answers, save_answer
@@ -28,13 +27,14 @@ from halfbits.questions import (
     unanswered,
 )
 from halfbits.quiz_report import question_view
+from halfbits.widget import TextWidget
 
 _HERE = Path(__file__).parent
 _PUBLIC = ("id", "kind", "points", "text")
 _SAVED = {False: "saved", True: "not saved: nothing is while the notebook is validated or graded"}
 
 
-class Question(anywidget.AnyWidget):
+class Question(TextWidget):
     """One question in the page; made by ``hb.quiz``.
 
     Attributes
@@ -89,15 +89,6 @@ class Question(anywidget.AnyWidget):
 
     def __str__(self) -> str:
         return repr(question_view(_current(self._folder, self._quiz, self._full)[0]))
-
-    __repr__ = __str__
-
-    def _repr_mimebundle_(self, **kwargs: dict) -> tuple[dict, dict] | None:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is None:
-            return None
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, "text/plain": str(self)}, metadata
 
 
 class Quiz:

@@ -523,8 +523,8 @@ for name, found in {"inf": half.isinf(), "zero": became_zero, "subnormal": subno
 #
 # ## References
 #
-# - IEEE Std 754-2019, *IEEE Standard for Floating-Point Arithmetic*: §3.4 (encodings), §4.3.1 (rounding to nearest).
-# - D. Goldberg, *What Every Computer Scientist Should Know About Floating-Point Arithmetic*, ACM Computing Surveys 23(1), 1991: §1.2 (ulps), §2.2.4 (denormalized numbers).
+# - IEEE Std 754-2019, *IEEE Standard for Floating-Point Arithmetic*: binary formats, rounding to nearest, ties to even.
+# - D. Goldberg, *What Every Computer Scientist Should Know About Floating-Point Arithmetic*, ACM Computing Surveys 23(1), 1991: ulps, denormalized numbers.
 # - D. Kalamkar et al., *A Study of BFLOAT16 for Deep Learning Training*, 2019, [arXiv:1905.12322](https://arxiv.org/abs/1905.12322).
 # - P. Micikevicius et al., *Mixed Precision Training*, ICLR 2018, [arXiv:1710.03740](https://arxiv.org/abs/1710.03740).
 # - PyTorch documentation, [`torch.finfo`](https://docs.pytorch.org/docs/2.13/type_info.html).
