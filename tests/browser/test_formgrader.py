@@ -22,10 +22,11 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def formgrader(classroom: Classroom, release: Path, unit: Unit, tmp_path: Path):
+def formgrader(unit: Unit, tmp_path: Path):
     """URL and token of a running Formgrader on a class of one graded student."""
+    classroom = Classroom(tmp_path / "a class")
     perfect = demo.sample_class(unit)[0]
-    demo.submit(classroom, unit, perfect, release)
+    demo.submit(classroom, unit, perfect, classroom.prepare(unit))
     [result] = grading.grade(classroom, [(perfect.name, unit)])
     assert result.needs == "answers to mark by hand: make formgrader"
     port, token = free_port(), secrets.token_hex(8)
