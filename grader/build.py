@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from grader.exercise import Exercise
 from grader.problem import Problem
 from grader.units import Unit
-from halfbits.checks import CHECKS_FILE, pack
+from halfbits.checks import CHECKS_FILE, DRIVERS_FILE, pack
 from halfbits.questions import QUIZ_FILE
 
 HIDDEN = """\
@@ -59,15 +59,18 @@ def source_notebook(unit: Unit) -> NotebookNode:
 
 
 def files(unit: Unit) -> dict[str, bytes]:
-    """What lies beside the notebook, for students and graders alike: visible cases, quiz."""
+    """What lies beside the notebook, for students and graders alike: cases, quiz, drivers."""
     specs = {name: exercise.visible_spec for name, exercise in unit.exercises.items()}
-    found = {CHECKS_FILE: specs}
+    found = {CHECKS_FILE: _json(specs)}
     if unit.quiz:
-        found[QUIZ_FILE] = unit.quiz.released()
-    return {
-        name: (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
-        for name, data in found.items()
-    }
+        found[QUIZ_FILE] = _json(unit.quiz.released())
+    if unit.drivers.exists():
+        found[DRIVERS_FILE] = unit.drivers.read_bytes()
+    return found
+
+
+def _json(data: dict) -> bytes:
+    return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def grade_id(cell: NotebookNode) -> str:

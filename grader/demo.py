@@ -117,7 +117,8 @@ def submit(classroom: Classroom, unit: Unit, student: SampleStudent, release: Pa
 def source_of(exercise: Exercise, answer: Answer) -> str:
     """A known answer as a student would have typed it, its imports included."""
     text = textwrap.dedent(inspect.getsource(answer.function))
-    definition = next(node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    definition = next(node for node in ast.parse(text).body if isinstance(node, kinds))
     definition.decorator_list = []
     definition.name = exercise.name
     return "import math\n\nimport torch\n\n\n" + ast.unparse(definition)

@@ -20,8 +20,13 @@ from functools import cached_property
 from typing import Any
 
 from halfbits.checks import try_out
+from halfbits.codec import encode
+from halfbits.compare import EXACT, close, within_ulps
+from halfbits.differences import as_text
 from halfbits.judge import Verdict, seal, wrong_outputs
-from halfbits.observe import encode, observe
+from halfbits.observe import observe
+
+__all__ = ["Answer", "Case", "Exercise", "case", "close", "sweep", "within_ulps"]
 
 
 @dataclass(frozen=True)
@@ -59,16 +64,24 @@ class Exercise:
     Parameters
     ----------
     name
-        Name of the function that the student writes.
+        Name of the function, or class, that the student writes.
     points
         For the visible and for the hidden check.
     unit
         How answers are shown: ``"value"``, or the format whose bit patterns they are (``"fp16"``).
+    compare
+        When two outputs agree: exactly, :func:`close` or :func:`within_ulps`.
+    driven
+        True where the unit's ``drivers.py`` has a function of the same name that observes the
+        student's: it takes the function and a case's arguments and returns plain data.
     """
 
     name: str
     points: tuple[int, int]
     unit: str = "value"
+    compare: dict[str, Any] = field(default_factory=lambda: dict(EXACT))
+    driven: bool = False
+    drive: Callable | None = None
     oracle: Callable | None = None
     visible_cases: list[tuple[str, Case]] = field(default_factory=list)
     hidden_cases: list[tuple[str, Case]] = field(default_factory=list)
@@ -114,18 +127,23 @@ class Exercise:
     @cached_property
     def hidden_spec(self) -> dict:
         """What the hidden region of the graded notebook holds: expected outputs are sealed."""
-        spec = self._spec(self.hidden_cases)
+        spec = self._spec(self.hidden_cases) | {"hidden": True}
+        if self.compare != EXACT:
+            return spec
         sealed = [one | {"expected": seal(one["expected"])} for one in spec["cases"]]
         return spec | {"cases": sealed}
 
     def _spec(self, cases: list[tuple[str, Case]]) -> dict:
         bare = [{"args": encode(c.args), "sweep": c.sweep} for _, c in cases]
-        expected, _ = observe(self.oracle, bare)
+        expected, _ = observe(self.oracle, bare, self.drive)
         if broken := [seen.problem for seen in expected if seen.problem]:
             raise ValueError(f"{self.name}: the reference fails on a case of its own: {broken[0]}")
         spec = {
             "exercise": self.name,
             "unit": self.unit,
+            "compare": self.compare,
+            "driven": self.driven,
+            "hidden": False,
             "cases": [
                 {"kind": kind, "call": self._call(c), "expected": seen.output} | plain
                 for (kind, c), seen, plain in zip(cases, expected, bare, strict=True)
@@ -137,7 +155,7 @@ class Exercise:
     def _hints(self, spec: dict) -> list[dict]:
         hints = []
         for answer in self.wrong_answers:
-            observations, _ = observe(answer.function, spec["cases"])
+            observations, _ = observe(answer.function, spec["cases"], self.drive)
             if outputs := wrong_outputs(spec, observations):
                 hints.append({"says": answer.says, "outputs": outputs})
         return hints
@@ -146,15 +164,15 @@ class Exercise:
         first, *rest = one.args if one.args else ("",)
         if one.sweep:
             first = f"one of {len(first):,} values"
-            shown = [first, *map(repr, rest)]
+            shown = [first, *map(as_text, rest)]
         else:
-            shown = [repr(arg) for arg in one.args]
+            shown = [as_text(arg) for arg in one.args]
         return one.call or f"{self.name}({', '.join(shown)})"
 
     def try_visible(self, function: Callable) -> Verdict:
         """What the visible check says of an answer."""
-        return try_out(self.visible_spec, function)[0]
+        return try_out(self.visible_spec, function, self.drive)[0]
 
     def try_hidden(self, function: Callable) -> Verdict:
         """What the hidden check says of an answer."""
-        return try_out(self.hidden_spec, function)[0]
+        return try_out(self.hidden_spec, function, self.drive)[0]

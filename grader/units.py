@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from grader.exercise import Exercise
 from grader.problem import Problem
 from grader.quizzes import Quiz, load_quiz
+from halfbits.checks import DRIVERS_FILE, load_drivers
 
 ROOT = Path(__file__).resolve().parent.parent
 SOLUTIONS = ROOT / "solutions"
@@ -38,7 +40,19 @@ class Unit:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         found = [value for value in vars(module).values() if isinstance(value, Exercise)]
+        for exercise in found:
+            if exercise.driven:
+                exercise.drive = self._drivers[exercise.name]
         return {exercise.name: exercise for exercise in found}
+
+    @property
+    def drivers(self) -> Path:
+        """How the checks drive what plain calling cannot observe; not every unit has the file."""
+        return self.folder / DRIVERS_FILE
+
+    @cached_property
+    def _drivers(self) -> dict[str, Callable]:
+        return load_drivers(self.drivers)
 
     @cached_property
     def quiz(self) -> Quiz | None:

@@ -24,6 +24,7 @@ from halfbits.observe import NotAttempted, observe
 from halfbits.report import Report
 
 CHECKS_FILE = "checks.json"
+DRIVERS_FILE = "drivers.py"
 
 
 class CheckFailed(Exception):
@@ -80,16 +81,17 @@ def _report(spec: dict) -> Report:
     function = _from_notebook(name)
     if function is None:
         return Report(name, defect=f"there is no function `{name}`: run the cell that defines it")
+    drive = load_drivers(_beside(DRIVERS_FILE))[name] if spec["driven"] else None
     try:
-        verdict, printed = try_out(spec, function)
+        verdict, printed = try_out(spec, function, drive)
     except NotAttempted:
         return Report(name)
     return Report(name, verdict, printed)
 
 
-def try_out(spec: dict, function: Callable) -> tuple[Verdict, str]:
+def try_out(spec: dict, function: Callable, drive: Callable | None = None) -> tuple[Verdict, str]:
     """Observe ``function`` on the spec's cases and judge it; also what the function printed."""
-    observations, printed = observe(function, spec["cases"])
+    observations, printed = observe(function, spec["cases"], drive)
     return judge(spec, observations), printed
 
 
@@ -99,7 +101,7 @@ def _from_notebook(name: str) -> Callable | None:
 
 
 def _visible_spec(exercise: str) -> dict:
-    path = _checks_file()
+    path = _beside(CHECKS_FILE)
     try:
         specs = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -111,8 +113,26 @@ def _visible_spec(exercise: str) -> dict:
     return specs[exercise]
 
 
-def _checks_file() -> Path:
-    """Beside the notebook; for an author in solutions/UNIT, in course/UNIT."""
+def load_drivers(path: Path) -> dict[str, Callable]:
+    """The functions of a ``drivers.py``, by name.
+
+    Raises
+    ------
+    CheckFailed
+        If the file is not there or cannot be run.
+    """
+    space: dict[str, Any] = {"__name__": "drivers", "__file__": str(path)}
+    try:
+        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), space)
+    except Exception:
+        raise CheckFailed(
+            f"{DRIVERS_FILE} cannot be used here: put the notebook back into its unit's folder"
+        ) from None
+    return {name: value for name, value in space.items() if callable(value)}
+
+
+def _beside(name: str) -> Path:
+    """A file beside the notebook; for an author in solutions/UNIT, in course/UNIT."""
     here = Path.cwd()
-    beside = here / CHECKS_FILE
-    return beside if beside.exists() else here.parent.parent / "course" / here.name / CHECKS_FILE
+    beside = here / name
+    return beside if beside.exists() else here.parent.parent / "course" / here.name / name

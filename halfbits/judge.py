@@ -7,26 +7,33 @@ A *spec* is what an exercise's definition becomes when the course is built: plai
 ``unit``
     how values and differences are shown: ``"value"``, or the name of a format whose bit patterns
     the answers are, such as ``"fp16"``;
+``compare``
+    the rule by which outputs agree, see :mod:`halfbits.compare`;
+``driven``
+    whether the unit's ``drivers.py`` observes the function in a way of its own;
+``hidden``
+    whether students must not see inputs and expected values;
 ``cases``
-    each with ``kind``, ``call`` (as a student would type it), ``args`` and ``expected``, which in
-    hidden cases is *sealed*: digests that tell whether an output is right, but not what is;
+    each with ``kind``, ``call`` (as a student would type it), ``args`` and ``expected``. Hidden
+    cases under the exact rule are *sealed*: digests tell whether an output is right, but not what
+    is. A tolerance needs the value itself;
 ``hints``
-    for each known wrong answer ``says``, and ``outputs``: digests of what it gives, by case and
-    part, wherever that is wrong.
+    for each known wrong answer ``says``, and ``outputs``: what it gives, by case and part, wherever
+    that is wrong; digests under the exact rule.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from halfbits.formats import get_format
-from halfbits.observe import Observation, decode
+from halfbits.compare import EXACT, agree
+from halfbits.differences import MISSING, difference, show
+from halfbits.observe import Observation
 
 
 @dataclass(frozen=True)
@@ -60,27 +67,37 @@ class Verdict:
 
 
 def judge(spec: dict, observations: Sequence[Observation]) -> Verdict:
-    """Compare each observation with its case's expected output.
+    """Compare each observation with its case's expected output, by the spec's rule.
 
-    Two outputs agree when their encodings do: same types, floats equal bit for bit except that
-    NaN equals NaN. So −0.0 is not 0.0, and the integer 65504 is not the float 65504.0.
+    Under the exact rule two outputs agree when their encodings do: same types, floats equal bit for
+    bit except that NaN equals NaN. So −0.0 is not 0.0, and the integer 65504 is not the float
+    65504.0.
     """
     rows = [
-        _row(spec["unit"], case, name, expected, got, seen.problem, passed)
+        _row(spec, case, part, seen.problem)
         for case, seen in zip(spec["cases"], observations, strict=True)
-        for name, expected, got, passed in _compare(case, seen)
+        for part in _compare(spec, case, seen)
     ]
-    return Verdict(tuple(rows), _best_hint(spec["hints"], wrong_outputs(spec, observations)))
+    return Verdict(tuple(rows), _best_hint(spec, _wrong_parts(spec, observations)))
 
 
-def wrong_outputs(spec: dict, observations: Sequence[Observation]) -> dict[str, str]:
-    """Digests of the outputs that differ from what is expected, by case and part."""
+def wrong_outputs(spec: dict, observations: Sequence[Observation]) -> dict[str, Any]:
+    """The outputs that differ from what is expected, by case and part, as ``hints`` hold them."""
+    wrong = _wrong_parts(spec, observations)
+    return {name: digest(got) for name, got in wrong.items()} if _is_exact(spec) else wrong
+
+
+def _wrong_parts(spec: dict, observations: Sequence[Observation]) -> dict[str, Any]:
     return {
-        f"{number}/{name}": digest(got)
+        f"{number}/{part.name}": part.got
         for number, (case, seen) in enumerate(zip(spec["cases"], observations, strict=True))
-        for name, _, got, passed in _compare(case, seen)
-        if not passed and got is not MISSING
+        for part in _compare(spec, case, seen)
+        if not part.passed and part.got is not MISSING
     }
+
+
+def _is_exact(spec: dict) -> bool:
+    return spec["compare"] == EXACT
 
 
 def seal(encoded: Any) -> Any:
@@ -95,10 +112,6 @@ def digest(encoded: Any) -> str:
     return hashlib.sha256(json.dumps(encoded).encode()).hexdigest()[:16]
 
 
-MISSING = object()
-LONGEST = 80  # characters of a value that a report shows
-
-
 def parts(encoded: Any, name: str = "") -> dict[str, Any]:
     """Split a dict's encoding into named parts (``"float16.max"``); other data is one part."""
     if not (isinstance(encoded, dict) and "dict" in encoded):
@@ -109,129 +122,82 @@ def parts(encoded: Any, name: str = "") -> dict[str, Any]:
     return found
 
 
-def _compare(case: dict, seen: Observation) -> Iterator[tuple[str, Any, Any, bool]]:
-    """Yield part name, expected, got (or MISSING), and whether they agree."""
+@dataclass(frozen=True)
+class _Part:
+    """One comparison: what was expected and what came, encoded or MISSING."""
+
+    name: str
+    expected: Any
+    got: Any
+    passed: bool
+
+
+def _compare(spec: dict, case: dict, seen: Observation) -> Iterator[_Part]:
     expected = parts(case["expected"])
     got = {} if seen.problem else parts(seen.output)
     if seen.problem or not expected.keys() & got.keys():  # nothing to compare part by part
         whole = MISSING if seen.problem else seen.output
-        yield "", case["expected"], whole, _agree(case["expected"], whole)
+        yield _Part("", case["expected"], whole, _agree(spec, case["expected"], whole))
         return
     for name in [*expected, *(extra for extra in got if extra not in expected)]:
         want, have = expected.get(name, MISSING), got.get(name, MISSING)
-        yield name, want, have, _agree(want, have)
+        yield _Part(name, want, have, _agree(spec, want, have))
 
 
-def _agree(expected: Any, got: Any) -> bool:
+def _agree(spec: dict, expected: Any, got: Any) -> bool:
     if MISSING in (expected, got):
         return False
-    return seal(got) == expected if _sealed(expected) else got == expected
+    if spec["hidden"] and _is_exact(spec):
+        return seal(got) == expected
+    return agree(expected, got, spec["compare"])
 
 
-def _sealed(expected: Any) -> bool:
-    return isinstance(expected, dict) and "digest" in expected
-
-
-def _best_hint(hints: Sequence[dict], wrong: dict[str, str]) -> str | None:
+def _best_hint(spec: dict, wrong: dict[str, Any]) -> str | None:
     """The sentence of the wrong answer whose mistakes are all here; of several, the one with most.
 
     More may be wrong than that: one misconception is named even beside another mistake.
     """
-    found = [hint for hint in hints if hint["outputs"].items() <= wrong.items()]
+
+    def is_here(name: str, output: Any) -> bool:
+        if name not in wrong:
+            return False
+        if _is_exact(spec):
+            return digest(wrong[name]) == output
+        return agree(output, wrong[name], spec["compare"])
+
+    found = [h for h in spec["hints"] if all(is_here(*item) for item in h["outputs"].items())]
     best = max(found, key=lambda hint: len(hint["outputs"]), default=None)
     return best["says"] if best else None
 
 
-def _row(
-    unit: str, case: dict, name: str, expected: Any, got: Any, problem: str | None, passed: bool
-) -> Row:
-    call = case["call"] + "".join(f"[{key!r}]" for key in name.split(".") if key)
+def _row(spec: dict, case: dict, part: _Part, problem: str | None) -> Row:
+    call, expected, got = case["call"] + _suffix(spec, part.name), part.expected, part.got
+    unit, hidden = spec["unit"], spec["hidden"]
     if case["sweep"] and not problem:
-        call, expected, got = _one_of_sweep(call, expected, got)
-    sealed = _sealed(expected)
+        call, expected, got = _one_of_sweep(call, expected, got, hidden)
+    shown = part.passed or problem or hidden
     return Row(
         kind=case["kind"],
         call=call,
-        expected="hidden" if sealed else show(expected, unit),
+        expected="hidden" if hidden else show(expected, unit),
         got=problem or show(got, unit),
-        difference="" if passed or problem or sealed else difference(expected, got, unit),
-        passed=passed,
+        difference="" if shown else difference(expected, got, unit, spec["compare"]),
+        passed=part.passed,
     )
 
 
-def _one_of_sweep(call: str, expected: Any, got: Any) -> tuple[str, Any, Any]:
+def _suffix(spec: dict, name: str) -> str:
+    """How a part is asked for: of a dict by its keys, of what a driver observed by its name."""
+    if spec["driven"]:
+        return f": {name}" if name else ""
+    return "".join(f"[{key!r}]" for key in name.split(".") if key)
+
+
+def _one_of_sweep(call: str, expected: Any, got: Any, hidden: bool) -> tuple[str, Any, Any]:
     """What a row shows of a sweep: the first item that differs, else how many there are."""
-    if not _sealed(expected):
-        for number, (want, have) in enumerate(zip(expected, got, strict=True)):
-            if want != have:
-                return f"{call}, item {number}", want, have
-    return call, expected if _sealed(expected) else f"{len(got)} values", f"{len(got)} values"
-
-
-def show(encoded: Any, unit: str = "value") -> str:
-    """A value as a report prints it: bit patterns by their fields, everything else by repr."""
-    if encoded is MISSING:
-        return "nothing"
-    value = decode(encoded)
-    if unit != "value" and type(value) is int:
-        form = get_format(unit)
-        return form.bit_string(value) if 0 <= value < 2**form.bits else repr(value)
-    text = repr(value)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-
-
-def difference(expected: Any, got: Any, unit: str = "value") -> str:
-    """How far ``got`` is from ``expected``, in the unit that tells most: ulps, bits, a factor."""
-    if MISSING in (expected, got):
-        return "missing" if got is MISSING else "not asked for"
-    want, have = decode(expected), decode(got)
-    if have is None:
-        return "None: does every branch return a value?"
-    if type(want) is not type(have):
-        return f"{_a(have)}, where {_a(want)} is asked for"
-    if unit != "value" and type(want) is int:
-        return _pattern_difference(want, have, unit)
-    if isinstance(want, float):
-        return _float_difference(want, have)
-    return "different"
-
-
-def _a(value: Any) -> str:
-    name = type(value).__name__
-    return "None" if value is None else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
-
-
-def _pattern_difference(want: int, have: int, unit: str) -> str:
-    form = get_format(unit)
-    flipped = (want ^ have).bit_count()
-    bits = f"{flipped} bit{'s' if flipped > 1 else ''} differ{'' if flipped > 1 else 's'}"
-    if not 0 <= have < 2**form.bits:
-        return f"not a {form.bits}-bit pattern"
-    if form.fields(want).sign != form.fields(have).sign:
-        return f"{bits}, the sign among them"
-    if "nan" in (form.kind(want), form.kind(have)):
-        return bits
-    step = have - want
-    return f"{abs(step)} ulp too {'large' if step > 0 else 'small'}; {bits}"
-
-
-def _float_difference(want: float, have: float) -> str:
-    if math.isnan(want) or math.isnan(have) or math.isinf(have):
-        return f"{_kind(have)}, should be {_kind(want)}"
-    if want == -have:
-        return "the sign"
-    if 0 in (want, have) or math.isinf(want):
-        return f"{_kind(have)}, should be {_kind(want)}"
-    ratio = have / want
-    if ratio < 0:
-        return f"the sign; × {-ratio:.6g}"
-    relative = abs(ratio - 1)
-    return f"× {ratio:.6g}" if relative >= 1e-5 else f"off by {relative:.1e} of it"
-
-
-def _kind(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "infinite"
-    return "zero" if value == 0 else "not zero"
+    if hidden:
+        return call, expected, f"{len(got)} values"
+    for number, (want, have) in enumerate(zip(expected, got, strict=True)):
+        if want != have:
+            return f"{call}, item {number}", want, have
+    return call, f"{len(got)} values", f"{len(got)} values"

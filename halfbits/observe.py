@@ -1,17 +1,14 @@
 """Run a student's code on given inputs and take plain data out.
 
-What crosses the line between a student's process and a judge is data that JSON can hold:
-None, booleans, integers, strings, floats by their bits, dtypes by name, tensors as dtype, shape
-and bytes, and lists, tuples and dicts of these. Nothing is ever pickled, so whatever comes back
-can be compared without running anything of the student's.
+What comes back is data that :mod:`halfbits.codec` writes, so it can be compared without running
+anything of the student's.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
+import functools
 import io
-import math
 import signal
 import threading
 import traceback
@@ -20,17 +17,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
+from halfbits.codec import NotPlain, decode, encode
 
-MAX_DEPTH = 16
-MAX_ITEMS = 1_000_000
 CASE_SECONDS = 10
 MAX_PRINTED = 2_000  # characters of a student's prints that a report repeats
-
-
-class NotPlain(TypeError):
-    """An answer holds something that is not plain data."""
 
 
 class TookTooLong(BaseException):
@@ -41,97 +31,6 @@ class NotAttempted(Exception):
     """The stub still raises NotImplementedError."""
 
 
-def encode(value: Any, depth: int = 0) -> Any:
-    """Turn plain data into what ``json.dumps`` takes, losing neither bits nor types.
-
-    Parameters
-    ----------
-    value
-        None, bool, int, str, float, torch.dtype, tensor, NumPy scalar or array,
-        or lists, tuples and dicts of these, at most 16 levels deep.
-
-    Raises
-    ------
-    NotPlain
-        For anything else, with a sentence that names its class.
-    """
-    if depth > MAX_DEPTH:
-        raise NotPlain(f"it is nested more than {MAX_DEPTH} levels deep")
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, np.generic):
-        return encode(value.item(), depth)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return {"float": float(value).hex()}
-    if isinstance(value, torch.dtype):
-        return {"dtype": str(value).removeprefix("torch.")}
-    if isinstance(value, range):
-        return {"range": [value.start, value.stop, value.step]}
-    if isinstance(value, torch.Tensor | np.ndarray):
-        return {"tensor": _encode_tensor(torch.as_tensor(value))}
-    if isinstance(value, list | tuple | dict) and len(value) > MAX_ITEMS:
-        raise NotPlain(f"it has {len(value):,} items, more than {MAX_ITEMS:,}")
-    if isinstance(value, list):
-        return [encode(item, depth + 1) for item in value]
-    if isinstance(value, tuple):
-        return {"tuple": [encode(item, depth + 1) for item in value]}
-    if isinstance(value, dict):
-        pairs = value.items()
-        return {"dict": [[encode(k, depth + 1), encode(v, depth + 1)] for k, v in pairs]}
-    raise NotPlain(f"an object of class {type(value).__name__} is not plain data")
-
-
-def decode(data: Any) -> Any:
-    """Undo :func:`encode`.
-
-    Raises
-    ------
-    ValueError
-        If ``data`` is not what ``encode`` writes.
-    """
-    if data is None or isinstance(data, bool | int | str):
-        return data
-    if isinstance(data, list):
-        return [decode(item) for item in data]
-    match data:
-        case {"float": str(text)}:
-            return float.fromhex(text)
-        case {"dtype": str(name)} if isinstance(getattr(torch, name, None), torch.dtype):
-            return getattr(torch, name)
-        case {"range": [int(start), int(stop), int(step)]}:
-            return range(start, stop, step)
-        case {"tensor": dict(fields)}:
-            return _decode_tensor(fields)
-        case {"tuple": list(items)}:
-            return tuple(decode(item) for item in items)
-        case {"dict": list(pairs)}:
-            return {decode(key): decode(value) for key, value in pairs}
-    raise ValueError(f"not encoded data: {str(data)[:80]}")
-
-
-def _encode_tensor(tensor: torch.Tensor) -> dict[str, Any]:
-    if tensor.numel() > MAX_ITEMS:
-        raise NotPlain(f"the tensor has {tensor.numel():,} elements, more than {MAX_ITEMS:,}")
-    flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    return {
-        "dtype": str(tensor.dtype).removeprefix("torch."),
-        "shape": list(tensor.shape),
-        "bytes": base64.b64encode(flat.numpy().tobytes()).decode(),
-    }
-
-
-def _decode_tensor(fields: dict[str, Any]) -> torch.Tensor:
-    dtype, shape = getattr(torch, fields["dtype"]), fields["shape"]
-    raw = bytearray(base64.b64decode(fields["bytes"]))
-    if len(raw) != math.prod(shape) * dtype.itemsize:
-        raise ValueError("a tensor's bytes do not fit its dtype and shape")
-    if not raw:
-        return torch.empty(shape, dtype=dtype)
-    return torch.frombuffer(raw, dtype=torch.uint8).view(dtype).reshape(shape)
-
-
 @dataclass(frozen=True)
 class Observation:
     """What one case gave: encoded data, or the exception or defect that came instead."""
@@ -140,16 +39,21 @@ class Observation:
     problem: str | None = None
 
 
-def observe(function: Callable, cases: Sequence[dict]) -> tuple[list[Observation], str]:
+def observe(
+    function: Callable, cases: Sequence[dict], drive: Callable | None = None
+) -> tuple[list[Observation], str]:
     """Call ``function`` on every case's arguments.
 
     Parameters
     ----------
     function
-        The student's function.
+        The student's function, or class.
     cases
         Each with ``args`` (encoded). A case with ``"sweep": true`` is called once for each item
         of its first argument, a list; its output is the list of the results.
+    drive
+        Called with the function and the arguments where plain calling does not do: it returns what
+        is observed. See ``drivers.py`` of a unit.
 
     Returns
     -------
@@ -159,8 +63,9 @@ def observe(function: Callable, cases: Sequence[dict]) -> tuple[list[Observation
     Raises
     ------
     NotAttempted
-        If the function raises NotImplementedError, as an unsolved stub does.
+        If the function raises NotImplementedError without a message, as an unsolved stub does.
     """
+    call = functools.partial(drive, function) if drive else function
     printed = io.StringIO()
     with (
         contextlib.redirect_stdout(printed),
@@ -168,7 +73,7 @@ def observe(function: Callable, cases: Sequence[dict]) -> tuple[list[Observation
         warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always")
-        observations = _observe_in_time(function, cases)
+        observations = _observe_in_time(call, cases)
     said = dict.fromkeys(f"{w.category.__name__}: {w.message}\n" for w in caught)
     return observations, (printed.getvalue() + "".join(said))[:MAX_PRINTED]
 
@@ -215,11 +120,11 @@ def _observe_case(function: Callable, case: dict) -> Observation:
         else:
             output = function(*args)
         return Observation(output=encode(output))
-    except NotImplementedError:
-        raise NotAttempted from None
     except NotPlain as defect:
         return Observation(problem=str(defect))
     except (Exception, SystemExit) as error:
+        if isinstance(error, NotImplementedError) and not error.args:  # torch's have a message
+            raise NotAttempted from None
         message = str(error).strip().splitlines()
         said = f": {message[0][:200]}" if message else ""
         return Observation(problem=f"raised {type(error).__name__}{said}{_place(error)}")

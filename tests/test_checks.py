@@ -10,8 +10,8 @@ import torch
 from grader.exercise import Exercise, case, sweep
 from halfbits import checks as check_module
 from halfbits.checks import CheckFailed, check, check_hidden, pack, try_out, unpack
-from halfbits.judge import difference
-from halfbits.observe import encode
+from halfbits.codec import encode
+from halfbits.differences import difference
 from halfbits.report import Report
 
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfbits import observe as observing
-from halfbits.observe import NotAttempted, NotPlain, decode, encode, observe
+from halfbits.codec import NotPlain, decode, encode
+from halfbits.observe import NotAttempted, observe
 
 scalars = st.none() | st.booleans() | st.integers() | st.text() | st.floats()
 plain = st.recursive(

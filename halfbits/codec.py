@@ -1,0 +1,115 @@
+"""Plain data as JSON: what may cross the line between a student's process and a judge.
+
+None, booleans, integers, strings, floats by their bits, dtypes by name, tensors as dtype, shape
+and bytes, and lists, tuples and dicts of these. Nothing is ever pickled.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+MAX_DEPTH = 16
+MAX_ITEMS = 1_000_000
+
+
+class NotPlain(TypeError):
+    """An answer holds something that is not plain data."""
+
+
+def encode(value: Any, depth: int = 0) -> Any:
+    """Turn plain data into what ``json.dumps`` takes, losing neither bits nor types.
+
+    Parameters
+    ----------
+    value
+        None, bool, int, str, float, torch.dtype, tensor, NumPy scalar or array,
+        or lists, tuples and dicts of these, at most 16 levels deep.
+
+    Raises
+    ------
+    NotPlain
+        For anything else, with a sentence that names its class.
+    """
+    if depth > MAX_DEPTH:
+        raise NotPlain(f"it is nested more than {MAX_DEPTH} levels deep")
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, np.generic):
+        return encode(value.item(), depth)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return {"float": float(value).hex()}
+    if isinstance(value, torch.dtype):
+        return {"dtype": str(value).removeprefix("torch.")}
+    if isinstance(value, range):
+        return {"range": [value.start, value.stop, value.step]}
+    if isinstance(value, torch.Tensor | np.ndarray):
+        return {"tensor": _encode_tensor(torch.as_tensor(value))}
+    if isinstance(value, list | tuple | dict) and len(value) > MAX_ITEMS:
+        raise NotPlain(f"it has {len(value):,} items, more than {MAX_ITEMS:,}")
+    if isinstance(value, list):
+        return [encode(item, depth + 1) for item in value]
+    if isinstance(value, tuple):
+        return {"tuple": [encode(item, depth + 1) for item in value]}
+    if isinstance(value, dict):
+        pairs = value.items()
+        return {"dict": [[encode(k, depth + 1), encode(v, depth + 1)] for k, v in pairs]}
+    raise NotPlain(f"an object of class {type(value).__name__} is not plain data")
+
+
+def decode(data: Any) -> Any:
+    """Undo :func:`encode`.
+
+    Raises
+    ------
+    ValueError
+        If ``data`` is not what ``encode`` writes.
+    """
+    if data is None or isinstance(data, bool | int | str):
+        return data
+    if isinstance(data, list):
+        return [decode(item) for item in data]
+    match data:
+        case {"float": str(text)}:
+            return float.fromhex(text)
+        case {"dtype": str(name)} if isinstance(getattr(torch, name, None), torch.dtype):
+            return getattr(torch, name)
+        case {"range": [int(start), int(stop), int(step)]}:
+            return range(start, stop, step)
+        case {"tensor": dict(fields)}:
+            return _decode_tensor(fields)
+        case {"tuple": list(items)}:
+            return tuple(decode(item) for item in items)
+        case {"dict": list(pairs)}:
+            return {decode(key): decode(value) for key, value in pairs}
+    raise ValueError(f"not encoded data: {str(data)[:80]}")
+
+
+def _encode_tensor(tensor: torch.Tensor) -> dict[str, Any]:
+    if tensor.numel() > MAX_ITEMS:
+        raise NotPlain(f"the tensor has {tensor.numel():,} elements, more than {MAX_ITEMS:,}")
+    plain = tensor.detach().cpu().contiguous()
+    if plain.dtype.is_floating_point and plain.dtype.itemsize > 1:
+        plain = plain.masked_fill(plain != plain, math.nan)  # one NaN: payloads mean nothing
+    flat = plain.reshape(-1).view(torch.uint8)
+    return {
+        "dtype": str(tensor.dtype).removeprefix("torch."),
+        "shape": list(tensor.shape),
+        "bytes": base64.b64encode(flat.numpy().tobytes()).decode(),
+    }
+
+
+def _decode_tensor(fields: dict[str, Any]) -> torch.Tensor:
+    dtype, shape = getattr(torch, fields["dtype"]), fields["shape"]
+    raw = bytearray(base64.b64decode(fields["bytes"]))
+    if len(raw) != math.prod(shape) * dtype.itemsize:
+        raise ValueError("a tensor's bytes do not fit its dtype and shape")
+    if not raw:
+        return torch.empty(shape, dtype=dtype)
+    return torch.frombuffer(raw, dtype=torch.uint8).view(dtype).reshape(shape)
