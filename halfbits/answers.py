@@ -42,11 +42,24 @@ def read_answers(folder: Path, unit: str) -> dict:
     try:
         if path.stat().st_size > _LARGEST:
             raise Damaged(f"{ANSWERS_FILE} is too large to be one of ours")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise Damaged(f"{ANSWERS_FILE} cannot be read ({error.strerror})") from None
+    return parse_answers(content, unit)
+
+
+def parse_answers(content: bytes, unit: str) -> dict:
+    """What the bytes of an ``answers.json`` say was chosen, by question.
+
+    Raises
+    ------
+    Damaged
+        If they are not one of this unit's.
+    """
+    try:
+        data = json.loads(content.decode("utf-8"))
     except UnicodeDecodeError:
         raise Damaged(f"{ANSWERS_FILE} is not UTF-8 text") from None
     except json.JSONDecodeError as error:

@@ -46,7 +46,7 @@ def draw_decoded(
         raise ValueError(f"zoom is a pair such as (0, 4) with the smaller end first, not {zoom}")
     patterns = range(2**fmt.bits)
     truth = [fmt.decode(bits) for bits in patterns]
-    yours, problem = _values(lambda bits: decode(bits, exp_bits, man_bits), patterns)
+    yours, problem = results_of(lambda bits: decode(bits, exp_bits, man_bits), patterns)
     right = [y for y, t in zip(yours, truth, strict=False) if _same(y, t)]
     astray = [y for y, t in zip(yours, truth, strict=False) if not _same(y, t)]
     figure = Figure(figsize=(WIDTH, 1.5))
@@ -90,7 +90,7 @@ def draw_ulp(ulp: Callable, which: Which) -> Picture:
     if fmt.dtype is None:
         raise ValueError(f"PyTorch has no dtype for {fmt.name}")
     places = _places(fmt)
-    yours, problem = _values(lambda x: ulp(x, fmt.dtype), places)
+    yours, problem = results_of(lambda x: ulp(x, fmt.dtype), places)
     truth = [fmt.ulp(x) for x in places]
     right = sum(map(_same, yours, truth))
     figure = Figure(figsize=(WIDTH, 3))
@@ -144,8 +144,8 @@ def _places(fmt: Format) -> list[float]:
     return sorted({fmt.round(x) for x in [*between, *last] if x >= 2.0**low} - {2.0**high})
 
 
-def _values(function: Callable, places: Sequence) -> tuple[list, str]:
-    """The function's results up to the first that it does not give, and why it stopped."""
+def results_of(function: Callable, places: Sequence) -> tuple[list, str]:
+    """A student's results up to the first that is not given, and why it stopped."""
     values = []
     for place in places:
         try:

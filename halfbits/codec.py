@@ -15,6 +15,7 @@ import torch
 
 MAX_DEPTH = 16
 MAX_ITEMS = 1_000_000
+MAX_BITS = 10_000  # of an integer: Python refuses to write much longer ones
 
 
 class NotPlain(TypeError):
@@ -42,6 +43,8 @@ def encode(value: Any, depth: int = 0) -> Any:
     if isinstance(value, np.generic):
         return encode(value.item(), depth)
     if isinstance(value, int):
+        if value.bit_length() > MAX_BITS:
+            raise NotPlain(f"it is an integer of more than {MAX_BITS:,} bits")
         return int(value)
     if isinstance(value, float):
         return {"float": float(value).hex()}
@@ -106,10 +109,16 @@ def _encode_tensor(tensor: torch.Tensor) -> dict[str, Any]:
 
 
 def _decode_tensor(fields: dict[str, Any]) -> torch.Tensor:
-    dtype, shape = getattr(torch, fields["dtype"]), fields["shape"]
-    raw = bytearray(base64.b64decode(fields["bytes"]))
+    dtype, shape = getattr(torch, str(fields.get("dtype")), None), fields.get("shape")
+    if not (isinstance(dtype, torch.dtype) and _is_shape(shape)):
+        raise ValueError("a tensor's dtype or shape is none")
+    raw = bytearray(base64.b64decode(str(fields.get("bytes"))))
     if len(raw) != math.prod(shape) * dtype.itemsize:
         raise ValueError("a tensor's bytes do not fit its dtype and shape")
     if not raw:
         return torch.empty(shape, dtype=dtype)
     return torch.frombuffer(raw, dtype=torch.uint8).view(dtype).reshape(shape)
+
+
+def _is_shape(shape: Any) -> bool:
+    return isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)

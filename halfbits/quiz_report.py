@@ -12,7 +12,7 @@ from halfbits.report import STYLE
 
 _ASKS = {"one": "choose one", "several": "choose all that hold", "number": "type a number"}
 _EXAMPLES = {"one": '"a"', "several": '["a", "b"]', "number": "42"}
-_STYLE = """
+QUIZ_STYLE = """
 <style>
 .hb-quiz p { margin: 2px 0; } .hb-quiz .hb-head { margin: 0 0 2px; }
 .hb-quiz ul { list-style: none; padding: 0; margin: 4px 0 6px; }
@@ -120,4 +120,4 @@ def _head(text: str) -> str:
 
 
 def _box(inside: str) -> str:
-    return f'{STYLE}{_STYLE}<div class="hb-report hb-quiz">{inside}</div>'
+    return f'{STYLE}{QUIZ_STYLE}<div class="hb-report hb-quiz">{inside}</div>'

@@ -76,6 +76,8 @@ class Report:
         """HTML and text, and the result as data: that is how progress reads it from the disk."""
         result = {"exercise": self.exercise, "attempted": self.verdict is not None}
         result["passed"] = self.passed
+        if not self.passed:
+            result |= {"says": self.headline, "hint": self._hint, "failed": self._failed_kinds()}
         return {"text/plain": str(self), "text/html": self._repr_html_(), RESULT: result}
 
     def _repr_html_(self) -> str:
@@ -86,6 +88,13 @@ class Report:
             f"<pre>Your code printed:\n{html.escape(self.printed)}</pre>" if self.printed else ""
         )
         return f'{STYLE}<div class="hb-report">{head}{table}{hint}{printed}</div>'
+
+    def _failed_kinds(self) -> list[str]:
+        """The kinds of hidden cases that failed, and how many of each."""
+        if self.verdict is None or self.cases_shown:
+            return []
+        counts = self.verdict.failures_by_kind().items()
+        return [f"{kind} ({failed} of {total})" for kind, (failed, total) in counts if failed]
 
     @property
     def _hint(self) -> str | None:

@@ -81,6 +81,10 @@ class _Operations(TorchDispatchMode):
         super().__init__()
         self.spy = spy
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else the first use imports the compiler: 800 modules, 2 s
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict | None = None
     ) -> Any:

@@ -15,3 +15,5 @@ FORMAT_COLORS = {
 }
 
 FIELD_COLORS = {"sign": "#8a70d6", "exponent": "#b7791f", "fraction": "#1f83c4"}
+
+ALERT = "#dc3f3a"  # what goes wrong: overflow, NaN

@@ -83,15 +83,24 @@ function root(el, name, ...children) {
   return node;
 }
 
+/** Tells the notebook what was chosen, so that it is kept with it. */
+function keep(model, values) {
+  for (const [key, value] of Object.entries(values)) model.set(key, value);
+  model.save_changes();
+}
+
 /** Words that change with the picture and are read out. */
 const statusLine = () => h("p", { class: "hb-status", role: "status" });
 
 let ids = 0;
 
-/** A slider with its label and its value: `say(value)` writes the value, `change(value)` acts. */
+/**
+ * A slider with its label and its value: `say(value)` writes the value, `change(value)` acts. The
+ * value is read out as the slider's own, so the element that shows it is not.
+ */
 function slider({ label, min, max, step = 1, value, say = short, change }) {
   const id = `hb-slider-${(ids += 1)}-${Math.random().toString(36).slice(2, 7)}`;
-  const shown = h("output", { class: "hb-value", for: id });
+  const shown = h("output", { class: "hb-value", for: id, "aria-hidden": "true" });
   const input = h("input", { type: "range", id, min, max, step, value });
   const show = () => {
     const text = say(Number(input.value));
@@ -116,6 +125,21 @@ function choice({ label, options, value, change }) {
     change(key);
   }
   return control;
+}
+
+/** Buttons of which any number is pressed: `options` are [key, text, color] triples. */
+function toggles({ label, options, values, change }) {
+  const on = new Set(values);
+  const buttons = options.map(([key, text, color]) => {
+    const node = h("button", { type: "button", "aria-pressed": String(on.has(key)), "data-choice": key, style: color && `--own: ${color}` }, text);
+    node.addEventListener("click", () => {
+      if (!on.delete(key)) on.add(key);
+      node.setAttribute("aria-pressed", String(on.has(key)));
+      change(on);
+    });
+    return node;
+  });
+  return { node: h("div", { class: "hb-choice hb-toggles", role: "group", "aria-label": label }, h("span", { class: "hb-label", "aria-hidden": "true" }, label), ...buttons), values: on };
 }
 
 const button = (text, onclick) => h("button", { type: "button", class: "hb-button", onclick }, text);
@@ -185,8 +209,36 @@ function chart({ label, width = 760, height = 280, margin = {}, x, y }) {
     if (x.label) frame.append(s("text", { x: (self.left + self.right) / 2, y: height - 6, "text-anchor": "middle" }, x.label));
     if (y.label) frame.append(s("text", { transform: `translate(13 ${(self.top + self.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, y.label));
   };
+  /** Give the picture another width, in its pixels: what is in `plot` is to be drawn anew. */
+  self.resize = (wide) => {
+    self.width = wide;
+    self.right = wide - space.right;
+    svg.setAttribute("viewBox", `0 0 ${wide} ${height}`);
+    self.axes(x, y);
+  };
   self.axes(x, y);
   return self;
+}
+
+/**
+ * Keep a picture's pixels as large as the page's, so that its words stay readable where it is
+ * narrow: `redraw()` is called after each change of width.
+ */
+function keepSize(picture, redraw, [least, most] = [340, 960]) {
+  new ResizeObserver(([entry]) => {
+    const wide = Math.round(Math.min(most, Math.max(least, entry.contentRect.width)));
+    if (wide === picture.width || entry.contentRect.width === 0) return;
+    picture.resize(wide);
+    redraw();
+  }).observe(picture.svg);
+}
+
+/** Places moved apart to be at least `gap` from each other, their order kept: for labels. */
+function apart(places, gap) {
+  const order = places.map((_, i) => i).sort((i, j) => places[i] - places[j]);
+  const moved = [...places];
+  for (let k = 1; k < order.length; k += 1) moved[order[k]] = Math.max(moved[order[k]], moved[order[k - 1]] + gap);
+  return moved;
 }
 
 /** An SVG path through points [x, y] in pixels; a point that is not finite ends a stroke. */

@@ -1,0 +1,42 @@
+"""A training loop that records its losses; what happens in a step is the caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+
+def train(
+    model: nn.Module,
+    batches: Iterable[tuple[torch.Tensor, ...]],
+    step: Callable[..., torch.Tensor],
+    seed: int = 0,
+) -> list[float]:
+    """Call ``step(model, *batch)`` for every batch and collect the losses that it returns.
+
+    Parameters
+    ----------
+    model
+        Put into training mode.
+    batches
+        For instance :func:`halfbits.data_sets.batches`.
+    step
+        Computes the loss, steps the optimizer and returns the loss, a tensor with one element.
+    seed
+        Of torch's random numbers during training (dropout, stochastic rounding).
+    """
+    torch.manual_seed(seed)
+    model.train()
+    losses = [step(model, *batch).detach() for batch in batches]
+    return [loss.item() for loss in losses]
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
+    """Share of rows, 0 to 1, whose largest output is the right one; NaN outputs count as wrong."""
+    model.eval()
+    outputs = model(x)
+    right = (outputs.argmax(-1) == y) & outputs.isfinite().all(-1)
+    return right.float().mean().item()
