@@ -95,6 +95,10 @@ hb.check_quiz()
 # |---|---|---|---|
 # | 0 · Start here | how the course works | 15 | no |
 # | 1 · Read a number from its bits | the formats: fp16, bf16, fp32, tf32, fp8; what `torch.finfo` tells and what it leaves out | 120 | no |
+# | 2 · Lose numbers by rounding, and stop losing them | ties, stalled sums and updates, accumulators, pairwise and Kahan sums, cancellation, stochastic rounding | 120 | no |
+# | 3 · Keep numbers inside the range | overflow, ∞ and NaN, underflow; stable softmax, losses, norms, variances, masks; what fp16 does to a network's gradients | 130 | no |
+# | 4 · Let autocast choose the dtypes | what autocast casts on CPU and on CUDA; an autocast and an optimizer with master weights of your own; the bytes of training | 130 | no |
+# | 5 · Scale the loss and build a GradScaler | loss scaling, the dynamic scaler in lock step with `torch.amp.GradScaler`, clipping, accumulation, an underflow experiment | 140 | no |
 #
 # Every notebook ends with the next cell. It reads the saved notebooks and answers of all units, so save first.
 

@@ -1,18 +1,13 @@
-"""Unit 1 as a student meets it: a real JupyterLab, the released notebook and the solved one."""
+"""Unit 1 in a real JupyterLab: its explorer in the lesson, and the Validate button."""
 
 from __future__ import annotations
 
-import shutil
-
-import nbformat
 import pytest
 from playwright.sync_api import expect
 
 from browser.lab import Lab, LabServer
-from grader.build import grade_id, lesson_solutions
-from grader.demo import quiz_answers
+from browser.test_units import solve
 from grader.units import COURSE, Unit
-from halfbits.answers import ANSWERS_FILE
 
 pytestmark = pytest.mark.browser
 
@@ -21,38 +16,6 @@ pytestmark = pytest.mark.browser
 def released(lab_server: LabServer, unit: Unit) -> str:
     """Path of the released notebook in the server."""
     return f"{lab_server.add(COURSE / unit.name)}/{unit.name}.ipynb"
-
-
-@pytest.fixture(scope="module")
-def solved(lab_server: LabServer, unit: Unit) -> str:
-    """The same with the lesson's solutions typed in."""
-    target = lab_server.notebooks / "solved"
-    shutil.copytree(COURSE / unit.name, target)
-    path = target / f"{unit.name}.ipynb"
-    notebook = nbformat.read(path, as_version=4)
-    answers = lesson_solutions(unit)
-    for cell in notebook.cells:
-        cell.source = answers.get(grade_id(cell), cell.source)
-    nbformat.write(notebook, path)
-    (target / ANSWERS_FILE).write_text(quiz_answers(unit.quiz))
-    return f"solved/{unit.name}.ipynb"
-
-
-def shown_by(lab: Lab, source: str) -> str:
-    """Text output of the cell with this source."""
-    sources = lab.page.evaluate(
-        "() => window.jupyterapp.shell.currentWidget.content.widgets"
-        ".map(c => c.model.sharedModel.getSource())"
-    )
-    return lab.output_text(sources.index(source))
-
-
-def test_run_all_reaches_the_end_with_nothing_solved(lab: Lab, released: str, unit: Unit):
-    lab.open_notebook(released)
-    lab.run_all()
-    assert lab.cell_errors() == []
-    for name in unit.exercises:
-        assert shown_by(lab, f'hb.check("{name}")') == f"○ {name}: not attempted yet"
 
 
 def test_bits_are_clicked_and_typed(lab: Lab, released: str):
@@ -78,10 +41,7 @@ def test_validate_says_what_is_not_attempted(lab: Lab, released: str, unit: Unit
     assert "Traceback" not in said
 
 
-def test_the_solved_notebook_passes_everywhere(lab: Lab, solved: str, unit: Unit):
-    lab.open_notebook(solved)
-    lab.run_all()
-    assert lab.cell_errors() == []
-    for name in unit.exercises:
-        assert shown_by(lab, f'hb.check("{name}")').startswith(f"✓ {name}: all")
+def test_validate_passes_the_solved_notebook(lab: Lab, lab_server: LabServer, unit: Unit):
+    solve(unit, lab_server.notebooks / "validated")
+    lab.open_notebook(f"validated/{unit.name}.ipynb")
     assert "Success! Your notebook passes all the tests." in lab.validate()
