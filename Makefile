@@ -14,10 +14,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HALFBITS_CLASSROOM := $(CLASSROOM)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab check release adequacy grade feedback formgrader demo doctor lock clean
+.PHONY: help lab check release adequacy grade grade-nbgrader feedback formgrader student-bundle demo doctor lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 lab: $(STAMP) ## open the course in JupyterLab
 	cd course && JUPYTER_CONFIG_PATH="$(CURDIR)/jupyter" "$(CURDIR)/$(PY)" -m jupyterlab --LabApp.default_url=/lab/tree/00_start_here/00_start_here.ipynb $(LAB_OPTIONS)
@@ -38,17 +38,24 @@ adequacy: $(STAMP) ## try every known wrong and right answer on the checks
 grade: $(STAMP) ## grade classroom/submitted/STUDENT/UNIT/ (UNIT=01 for one unit)
 	$(PY) -m grader grade $(UNIT)
 
+grade-nbgrader: $(STAMP) ## the same with plain nbgrader: slow, and without a sandbox
+	$(PY) -m grader grade --plain $(UNIT)
+
 feedback: $(STAMP) ## write a feedback page for every graded submission
 	$(PY) -m grader feedback $(UNIT)
 
 formgrader: $(STAMP) ## open nbgrader's Formgrader on the class
 	$(PY) -m grader formgrader -- $(LAB_OPTIONS)
 
+student-bundle: $(STAMP) ## make half-the-bits.zip: what students get
+	$(PY) -m grader student-bundle
+
 demo: $(STAMP) ## take a class of sample students from release to feedback
 	$(PY) -m grader demo $(UNIT)
 
 doctor: $(STAMP) ## say what works on this machine, and how to mend what does not
 	$(PY) -m halfbits.doctor
+	@if [ -d grader ]; then $(PY) -m grader doctor; fi
 
 lock: ## write requirements.lock anew from pyproject.toml
 	sh tools/lock.sh "$(PYTHON)"

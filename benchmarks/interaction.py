@@ -42,6 +42,23 @@ CELLS = (
     "hb.split_explorer(bits=16)",
 )
 
+# The course's interactive pictures that the browser draws: the cell, and its name in the page.
+PLAYGROUNDS = (
+    ('hb.sum_explorer("0.01")', "Running sums"),
+    ('hb.step_explorer("fp16", w=1)', "A step on the number line"),
+    ('hb.stochastic_explorer("bf16", x="1+2^-10")', "Stochastic rounding"),
+    ("hb.cancellation_explorer()", "Cancellation microscope"),
+    ("hb.softmax_explorer()", "Softmax step by step"),
+    ("hb.gradient_explorer()", "Gradients under a loss scale"),
+    ("hb.overflow_explorer()", "Where infinities and NaN arise in a network"),
+    ("hb.variance_explorer()", "Variance in three ways"),
+    ("hb.dtype_explorer()", "Dtypes in a network under autocast"),
+    ("hb.activation_explorer()", "Bytes saved for backward"),
+    ("hb.scaler_explorer()", "Dynamic loss scale"),
+    ("hb.clip_explorer()", "Clip before or after the unscale"),
+)
+SLIDES = ("low", "high")  # a slider goes to one quarter of its way, then to three quarters
+
 # What is measured, the element that changes, what is done to it in turn, and the limit for p95.
 WIDGETS = (
     (
@@ -75,6 +92,11 @@ MEASURE = """([element, action, result]) => new Promise((resolve, reject) => {
     element.focus();
     start = performance.now();
     if (action === "click") element.click();
+    else if (action === "low" || action === "high") {
+        const [min, max] = [Number(element.min), Number(element.max)];
+        element.value = min + (max - min) * (action === "low" ? 0.25 : 0.75);
+        element.dispatchEvent(new Event("input", { bubbles: true }));
+    }
     else element.dispatchEvent(new KeyboardEvent("keydown", { key: action, bubbles: true }));
 })"""
 
@@ -114,13 +136,25 @@ def _measure_all(page: Page, server: LabServer, clicks: int) -> list[dict]:
     folder.mkdir()
     for name, content in files(unit).items():
         (folder / name).write_bytes(content)
-    write_notebook(folder / "clicks.ipynb", *CELLS)
+    write_notebook(folder / "clicks.ipynb", *CELLS, *(code for code, _ in PLAYGROUNDS))
     lab = Lab(page, server)
     lab.open_notebook(f"{unit.name}/clicks.ipynb")
     lab.run_all()
     if errors := lab.cell_errors():
         raise SystemExit(f"the notebook fails: {errors[0]}")
-    return [_measure(page, *widget, clicks) for widget in WIDGETS]
+    return [
+        _measure(page, *widget, clicks) for widget in (*WIDGETS, *map(_playground, PLAYGROUNDS))
+    ]
+
+
+def _playground(cell: tuple[str, str]) -> tuple:
+    """How a picture is measured: its first slider is moved, or its first buttons are pressed."""
+    code, name = cell
+    here = f'.halfbits-play[aria-label="{name}"]'
+    actions = [(slide, f"{here} input[type=range] >> nth=0") for slide in SLIDES]
+    if code == "hb.dtype_explorer()":
+        actions = [("click", f"{here} .hb-choice >> nth=0 >> button >> nth={k}") for k in (1, 0)]
+    return f"{name}: {code.split('(')[0][3:]}", f"{here} .hb-status", actions, 100
 
 
 def _measure(

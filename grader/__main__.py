@@ -9,13 +9,29 @@ import shlex
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
-from grader import adequacy, badges, demo, feedback, grading, keys, release, selfgrade
+from grader import (
+    adequacy,
+    badges,
+    demo,
+    engine,
+    exchange,
+    feedback,
+    keys,
+    oversight,
+    release,
+    selfgrade,
+)
 from grader.classroom import Classroom, default_root
+from grader.plain import grade_plain
 from grader.problem import Problem
+from grader.results import Result, as_table, submissions
+from grader.sandbox import Limits
 from grader.tables import table
 from grader.units import COURSE, find_units
 from grader.verify import verify
@@ -29,6 +45,13 @@ def main(arguments: list[str] | None = None) -> int:
         return options.run(options)
     except Problem as problem:
         print(f"{problem}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", error)).splitlines()[0]
+        print(f"the gradebook cannot be used: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(
@@ -62,14 +85,35 @@ def _parser() -> argparse.ArgumentParser:
         one = command(name, run, help, units=name != "formgrader")
         one.add_argument("--classroom", type=Path, metavar="DIR", help="the class's folder")
         if name == "grade":
-            one.add_argument("--force", action="store_true", help="grade unchanged submissions too")
+            _grade_arguments(one)
         if name == "formgrader":
             one.add_argument("lab_options", nargs="*", help="options for JupyterLab, after --")
     command("demo", _demo, "take a class of sample students from release to feedback")
     _self_arguments(command("self", _self, "grade your own notebooks by the instructor's tests"))
     _badges_arguments(command("badges", _badges, "give a badge to every student who passed"))
     _verify_arguments(command("verify", _verify, "say whether a badge is genuine", units=False))
+    exchange.add_commands(commands)
+    oversight.add_commands(commands)
     return parser
+
+
+def _grade_arguments(one: argparse.ArgumentParser) -> None:
+    limits = Limits()
+    one.add_argument("--student", action="append", metavar="NAME", help="only theirs; repeatable")
+    one.add_argument("--workers", type=int, metavar="N", help="sandboxes side by side; all cores")
+    one.add_argument("--force", action="store_true", help="grade unchanged submissions too")
+    one.add_argument("--dry-run", action="store_true", help="say what would change, write nothing")
+    one.add_argument(
+        "--scheduler", default="", metavar="ADDRESS", help="of a Dask cluster: tls://…"
+    )
+    one.add_argument("--tls", type=Path, metavar="DIR", help="ca.pem, cert.pem, key.pem for it")
+    one.add_argument("--plain", action="store_true", help="with plain nbgrader: no sandbox, slow")
+    one.add_argument("--unsafe", action="store_true", help="where there is no sandbox: do without")
+    one.add_argument("--seconds", type=float, default=limits.wall, metavar="S", help="a submission")
+    one.add_argument(
+        "--memory", type=float, default=limits.memory / 2**30, metavar="GB", help="a submission"
+    )
+    one.epilog = "What is unchanged is not run again. Exit status 0 if everyone has a grade."
 
 
 def _self_arguments(one: argparse.ArgumentParser) -> None:
@@ -133,10 +177,35 @@ def _adequacy(options: argparse.Namespace) -> int:
 
 def _grade(options: argparse.Namespace) -> int:
     classroom = Classroom(options.classroom)
-    work = grading.submissions(classroom, find_units(options.units))
-    results = _with_progress(grading.grade(classroom, work, options.force), len(work), "grading")
-    print(grading.as_table(results))
+    work = submissions(classroom, find_units(options.units), options.student)
+    if options.plain:
+        grading = grade_plain(classroom, work, options.force)
+    else:
+        how = engine.Options(
+            force=options.force,
+            dry_run=options.dry_run,
+            workers=options.workers,
+            limits=Limits(wall=options.seconds, memory=int(options.memory * 2**30)),
+            unsafe=options.unsafe,
+            scheduler=options.scheduler,
+            tls=options.tls,
+        )
+        grading = engine.grade(classroom, work, how)
+    results = _graded(grading, len(work))
+    print(as_table(results))
     return 0 if all(result.score is not None for result in results) else 1
+
+
+def _graded(grading: Iterator[Result], total: int) -> list[Result]:
+    """Collect results under a progress bar that names the last fault; in alphabetical order."""
+    found = []
+    with tqdm(total=total, desc="grading", unit="notebook", leave=False) as bar:
+        for result in grading:
+            found.append(result)
+            bar.update()
+            if result.needs and "mark by hand" not in result.needs:
+                bar.set_postfix_str(f"{result.student}: {result.needs}"[:60])
+    return sorted(found, key=lambda result: (result.unit, result.student))
 
 
 def _with_progress(items, total: int, doing: str) -> list:
@@ -172,10 +241,10 @@ def _demo(options: argparse.Namespace) -> int:
             demo.submit(classroom, unit, student, built)
             expected[student.name, unit.name] = student.score
             work.append((student.name, unit))
-    results = _with_progress(grading.grade(classroom, work), len(work), "grading")
+    results = _graded(engine.grade(classroom, work), len(work))
     units = list(dict.fromkeys(unit for _, unit in work))
     pages = _with_progress(feedback.write_feedback(classroom, units), len(work), "feedback")
-    print(grading.as_table(results))
+    print(as_table(results))
     wrong = [r for r in results if r.score != expected[r.student, r.unit]]
     for r in wrong:
         print(
@@ -188,7 +257,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _self(options: argparse.Namespace) -> int:
     chosen = selfgrade.own_work(options.units, options.folder)
     graded = _with_progress(selfgrade.grade_own(chosen, options.folder), len(chosen), "grading")
-    print(grading.as_table([result for result, _ in graded]))
+    print(as_table([result for result, _ in graded]))
     for _, page in graded:
         if page:
             print(f"feedback: {page}")

@@ -88,11 +88,11 @@ def _nbgrader_config(root: Path) -> Config:
     config.CourseDirectory.db_url = f"sqlite:///{root / 'gradebook.db'}"
     config.Execute.timeout = CELL_TIMEOUT
     config.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"]
+    config.GenerateFeedback.exporter_class = "grader.feedback.PageExporter"
     config.GenerateFeedback.preprocessors = [
         "grader.feedback.Points",
         "grader.feedback.HideTests",
-        "grader.feedback.StaticWidgets",
-        "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+        "grader.feedback.SafePage",
     ]
     config.HTMLExporter.extra_template_basedirs = [str(TEMPLATES), nbgrader_templates]
     return config

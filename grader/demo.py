@@ -41,7 +41,7 @@ def sample_class(unit: Unit) -> list[SampleStudent]:
     The scores are those before a human marks the written answers, which count 0 until then.
     """
     perfect = lesson_solutions(unit)
-    full = sum(sum(exercise.points) for exercise in unit.exercises.values())
+    full = _full(unit)
     first = next(iter(unit.exercises.values()))
     broken = perfect | {f"{first.name}-answer": f"def {first.name}(:\n    return 1"}
     students = [
@@ -55,6 +55,40 @@ def sample_class(unit: Unit) -> list[SampleStudent]:
             lost = _points_lost(exercise, answer)
             students.append(SampleStudent(_student_name(exercise, answer), typed, full - lost))
     return _with_quiz(students, unit.quiz) if unit.quiz else students
+
+
+def packed_class(unit: Unit) -> list[SampleStudent]:
+    """The same answers in few submissions: the k-th student gives each exercise's k-th wrong one.
+
+    With a perfect student, one who solved nothing, and half of the quiz wrong for every other one.
+    """
+    perfect = lesson_solutions(unit)
+    most = max(len(exercise.wrong_answers) for exercise in unit.exercises.values())
+    students = [SampleStudent("perfect", perfect, _full(unit)), SampleStudent("nothing", {}, 0)]
+    for k in range(most):
+        typed, lost = dict(perfect), 0
+        for exercise in unit.exercises.values():
+            if k < len(exercise.wrong_answers):
+                answer = exercise.wrong_answers[k]
+                typed[f"{exercise.name}-answer"] = source_of(exercise, answer)
+                lost += _points_lost(exercise, answer)
+        students.append(SampleStudent(f"wrong-{k + 1}", typed, _full(unit) - lost))
+    if not unit.quiz:
+        return students
+    return [_answering(one, unit.quiz, half=number % 2 == 1) for number, one in enumerate(students)]
+
+
+def _answering(student: SampleStudent, quiz: Quiz, half: bool) -> SampleStudent:
+    if not student.answers:
+        return student
+    wrong = [question for question in quiz.questions[::2] if half]
+    points = quiz.points - sum(question["points"] for question in wrong)
+    text = quiz_answers(quiz, wrong={question["id"] for question in wrong})
+    return replace(student, score=student.score + points, quiz=text)
+
+
+def _full(unit: Unit) -> int:
+    return sum(sum(exercise.points) for exercise in unit.exercises.values())
 
 
 def _with_quiz(students: list[SampleStudent], quiz: Quiz) -> list[SampleStudent]:
@@ -100,6 +134,11 @@ def _choice(question: dict, right: bool) -> str | list[str]:
         return question["answers"][0] if right else "-12345"
     letters = [option["id"] for option in question["options"] if option["right"] == right]
     return letters[0] if question["kind"] == "one" else letters
+
+
+def renamed(student: SampleStudent, name: str) -> SampleStudent:
+    """The same submission by somebody else."""
+    return replace(student, name=name)
 
 
 def submit(classroom: Classroom, unit: Unit, student: SampleStudent, release: Path) -> None:

@@ -1,19 +1,37 @@
-"""Feedback pages: a graded notebook with its points, without the hidden tests."""
+"""Feedback pages: one self-contained HTML file a student and unit, in which nothing runs.
+
+nbgrader writes them from our template (``nbgrader generate_feedback`` in the class's folder gives
+the same pages): the points, then the notebook. The page forbids scripts and loads by itself, too,
+in a Content-Security-Policy; :mod:`grader.pages` makes sure that there is nothing to forbid.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
+import resource
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
-from nbconvert.preprocessors import Preprocessor
+from nbconvert.exporters import HTMLExporter, TemplateExporter
 from nbformat import NotebookNode
-from nbgrader.preprocessors import ClearHiddenTests, GetGrades
+from nbgrader.preprocessors import ClearHiddenTests, GetGrades, NbGraderPreprocessor
+from traitlets import Bool
 
+from grader import pages
+from grader.build import QUIZ_SCORE
 from grader.classroom import Classroom, last_line
+from grader.markdown import render_any
+from grader.sanitize import clean
 from grader.units import Unit
+from halfbits.quiz_report import QUIZ_STYLE
+from halfbits.report import STYLE
 
-WIDGET = "application/vnd.jupyter.widget-view+json"
-TEXT = "text/plain"
+ABOUT = "about-submission"  # id of the cell that says what was put right, and limits that struck
+SECONDS = 60  # for one page
+MEMORY = 2 << 30  # bytes, for one page
+TOO_LONG = f"takes more than {SECONDS} s to show"
 
 
 class HideTests(ClearHiddenTests):
@@ -41,25 +59,105 @@ class Points(GetGrades):
         cell.metadata.nbgrader.waiting = grade.needs_manual_grade
 
 
-class StaticWidgets(Preprocessor):
-    """Show the text of a widget in place of the widget, which needs a kernel."""
+class PageExporter(HTMLExporter):
+    """nbconvert's, without its last step: a second parser must not touch what was cleaned."""
 
-    def preprocess_cell(
-        self, cell: NotebookNode, resources: dict, index: int
-    ) -> tuple[NotebookNode, dict]:
-        for output in cell.get("outputs", []):
-            if output.get("data", {}).pop(WIDGET, None) and "(" in output.data.get(TEXT, "")[:12]:
-                output.data[TEXT] = "an interactive picture: see it in JupyterLab"
-        return cell, resources
+    def from_notebook_node(
+        self, nb: NotebookNode, resources: dict | None = None, **options: Any
+    ) -> tuple[str, dict]:
+        return TemplateExporter.from_notebook_node(self, nb, resources, **options)
+
+
+class SafePage(NbGraderPreprocessor):
+    """Turn every cell into HTML that is safe to show; the template puts it together."""
+
+    plain = Bool(False, help="text only: for what takes too long to show").tag(config=True)
+
+    def preprocess(self, notebook: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        resources["style"] = _sheet(STYLE) + _sheet(QUIZ_STYLE)
+        resources["about"], resources["questions"] = "", ""
+        for cell in notebook.cells:
+            grade = cell.metadata.get("nbgrader", {})
+            shown = pages.outputs_html(cell, self.plain) if cell.cell_type == "code" else ""
+            cell.metadata.page = {
+                "source": pages.cell_html(cell, self.plain),
+                "outputs": shown,
+                "result": pages.result_of(cell),
+                "comment": clean(render_any(grade.get("comment") or "")),
+            }
+            if grade.get("grade_id") == QUIZ_SCORE:
+                resources["questions"], cell.metadata.page["outputs"] = shown, ""
+            if cell.get("id") == ABOUT:
+                resources["about"] = cell.metadata.page["source"]
+        notebook.cells = [cell for cell in notebook.cells if cell.get("id") != ABOUT]
+        return notebook, resources
+
+
+def _sheet(style: str) -> str:
+    return style.replace("<style>", "").replace("</style>", "")
 
 
 def write_feedback(
     classroom: Classroom, chosen: list[Unit]
 ) -> Iterator[tuple[str, str, Path | str]]:
     """Write a page for every graded submission; yield student, unit, and the page or a problem."""
-    for unit in chosen:
-        for folder in sorted(classroom.root.glob(f"autograded/*/{unit.name}")):
-            student = folder.parent.name
-            outcome = classroom.api.generate_feedback(unit.name, student, force=True)
-            page = classroom.path("feedback", student, unit) / f"{unit.name}.html"
-            yield student, unit.name, page if outcome["success"] else last_line(outcome)
+    waiting = [
+        (unit, folder.parent.name)
+        for unit in chosen
+        for folder in sorted(classroom.root.glob(f"autograded/*/{unit.name}"))
+    ]
+    while waiting:
+        done = 0
+        for done, problem in enumerate(_within_limits(_pages(classroom, waiting)), 1):
+            yield _told(classroom, *waiting[done - 1], problem)
+        waiting = waiting[done:]
+        if waiting:  # this one takes too long to show as it is
+            plain = next(_within_limits(_pages(classroom, waiting[:1], plain=True)), TOO_LONG)
+            yield _told(classroom, *waiting.pop(0), plain)
+
+
+def _pages(
+    classroom: Classroom, waiting: list[tuple[Unit, str]], plain: bool = False
+) -> Iterator[str]:
+    """Write pages; for each, yield what is wrong, or the empty string."""
+    classroom.api.config.SafePage.plain = plain
+    for unit, student in waiting:
+        outcome = classroom.api.generate_feedback(unit.name, student, force=True)
+        yield "" if outcome["success"] else last_line(outcome)
+
+
+def _told(
+    classroom: Classroom, unit: Unit, student: str, problem: str
+) -> tuple[str, str, Path | str]:
+    page = classroom.path("feedback", student, unit) / f"{unit.name}.html"
+    return student, unit.name, problem or page
+
+
+def _within_limits(work: Iterator[str]) -> Iterator[str]:
+    """What ``work`` yields, from a process of its own; the end where it takes too long or too much.
+
+    Markup can be made to take hours, whoever parses it.
+    """
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=_child, args=(work, theirs), daemon=True)
+    child.start()
+    theirs.close()
+    try:
+        while ours.poll(SECONDS):
+            yield ours.recv()
+    except EOFError:
+        return
+    finally:
+        child.kill()
+        child.join()
+
+
+def _child(work: Iterator[str], answers: Connection) -> None:
+    try:
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    except (OSError, ValueError):
+        pass  # macOS has no such number; the time is bounded there, too
+    for each in work:
+        answers.send(each)

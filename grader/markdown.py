@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import html
+
 from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+MAX_TEX = 5_000  # characters of one formula
 
 
 class BadTex(ValueError):
@@ -28,6 +32,14 @@ def render_line(text: str) -> str:
     return _checked(text, _MARKDOWN.parseInline(text.strip()))
 
 
+def render_any(text: str) -> str:
+    """Markdown as anybody may have written it, raw HTML included: not safe before it is cleaned.
+
+    A formula that cannot be read is shown as it was typed.
+    """
+    return _LENIENT.render(text).strip()
+
+
 def _checked(text: str, tokens: list[Token]) -> str:
     """The tokens as HTML, in which no half of a formula has stayed behind as text."""
     inline = (part for token in tokens for part in token.children or ())
@@ -44,8 +56,23 @@ def _mathml(tex: str, options: dict) -> str:
         raise BadTex(f"TeX that cannot be read: {tex[:60]!r} ({reason})") from None
 
 
+def _mathml_or_source(tex: str, options: dict) -> str:
+    try:
+        if len(tex) > MAX_TEX:
+            raise BadTex("too long")
+        return _mathml(tex, options)
+    except BadTex:
+        return f"<code>{html.escape(tex)}</code>"
+
+
 _MARKDOWN = (
     MarkdownIt("commonmark", {"html": False})
     .enable("table")
     .use(dollarmath_plugin, renderer=_mathml)
+)
+
+_LENIENT = (
+    MarkdownIt("commonmark", {"html": True})
+    .enable(["table", "strikethrough"])
+    .use(dollarmath_plugin, renderer=_mathml_or_source, double_inline=True)
 )

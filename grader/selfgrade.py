@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from grader import feedback, grading
+from grader import feedback
 from grader.classroom import Classroom
+from grader.plain import grade_plain
 from grader.problem import Problem
+from grader.results import Result
 from grader.units import SOLUTIONS, Unit, find_units, units
 
 STUDENT = "you"
@@ -37,7 +39,7 @@ def own_work(names: list[str], folder: Path, solutions: Path = SOLUTIONS) -> lis
     return chosen
 
 
-def grade_own(chosen: list[Unit], folder: Path) -> Iterator[tuple[grading.Result, Path | None]]:
+def grade_own(chosen: list[Unit], folder: Path) -> Iterator[tuple[Result, Path | None]]:
     """Grade copies in a throw-away class, and yield each result with its feedback page."""
     classroom = Classroom(Path(tempfile.mkdtemp(prefix="halfbits-self-")))
     for unit in chosen:
@@ -46,7 +48,7 @@ def grade_own(chosen: list[Unit], folder: Path) -> Iterator[tuple[grading.Result
             classroom.path("submitted", STUDENT, unit),
             ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"),
         )
-    for result in grading.grade(classroom, [(STUDENT, unit) for unit in chosen]):
+    for result in grade_plain(classroom, [(STUDENT, unit) for unit in chosen]):
         if result.score is None:
             yield result, None
             continue

@@ -10,10 +10,13 @@ import pytest
 from nbclient import NotebookClient
 from nbgrader.validator import Validator
 
-from grader import demo, grading
+from grader import demo, engine
 from grader.__main__ import main
 from grader.classroom import Classroom
 from grader.problem import Problem
+from grader.record import history
+from grader.results import Result, submissions
+from grader.sandbox import Sandbox
 
 FULL = 17 + 6  # exercises and quiz; three more points are for a written answer
 MAXIMUM = FULL + 3
@@ -24,9 +27,9 @@ def sample_class(unit):
     return {student.name: student for student in demo.sample_class(unit)}
 
 
-def results_of(classroom, unit, **options) -> dict[str, grading.Result]:
-    work = grading.submissions(classroom, [unit])
-    return {r.student: r for r in grading.grade(classroom, work, **options)}
+def results_of(classroom, unit, **options) -> dict[str, Result]:
+    work = submissions(classroom, [unit])
+    return {r.student: r for r in engine.grade(classroom, work, engine.Options(**options))}
 
 
 def test_demo_gives_every_sample_student_the_right_grade(capfd, unit):
@@ -76,13 +79,13 @@ def test_bad_submissions_cost_nobody_else(classroom, unit, release, sample_class
     assert results["perfect"].score == FULL and results["perfect"].maximum == MAXIMUM
     assert results["nothing-solved"].score == 0
     assert "is not JSON" in results["not-json"].needs
-    assert "not UTF-8" in results["not-utf8"].needs
+    assert "is not UTF-8" in results["not-utf8"].needs or "is not JSON" in results["not-utf8"].needs
     assert "is no notebook" in results["not-a-notebook"].needs
-    assert "is not JSON" in results["empty"].needs
+    assert "is empty" in results["empty"].needs
     assert "no 01_number_formats.ipynb was submitted" in results["no-notebook"].needs
     assert results["nothing-at-all"].needs == results["no-notebook"].needs
-    assert all(results[s].score is None for s in [*bad, "no-notebook"])
-    assert main(["grade", "--classroom", str(classroom.root)]) == 1
+    assert all(results[s].score == 0 for s in [*bad, "no-notebook"])  # recorded, with the reason
+    assert main(["grade", "--classroom", str(classroom.root)]) == 0
     captured = capsys.readouterr()
     assert "Traceback" not in captured.out + captured.err
 
@@ -105,7 +108,7 @@ def test_a_warning_on_stderr_costs_nothing_and_regrading_keeps_manual_marks(
         grade = gradebook.find_grade("explain-bf16", unit.name, unit.name, "chatty")
         grade.manual_score = 2.5
         gradebook.db.commit()
-    [regraded] = grading.grade(classroom, [("chatty", unit)], force=True)
+    [regraded] = engine.grade(classroom, [("chatty", unit)], engine.Options(force=True))
     assert regraded.score == FULL + 2.5
 
 
@@ -117,15 +120,30 @@ def test_a_broken_resubmission_leaves_the_earlier_grade(classroom, unit, release
 
 
 def test_unchanged_submissions_are_not_run_again(classroom, unit, monkeypatch):
-    ran = []
-    monkeypatch.setattr(type(classroom.api), "autograde", lambda self, *a, **k: ran.append(a))
-    results_of(classroom, unit)
-    assert ran == []
+    before = results_of(classroom, unit)
+    monkeypatch.setattr(Sandbox, "run", lambda *_: pytest.fail("it was run again"))
+    assert results_of(classroom, unit).keys() == before.keys()
+
+
+def test_every_run_and_every_submission_is_kept(classroom, unit):
+    entries = history(classroom, unit, "perfect")
+    assert [bool(entry.fault) for entry in entries] == [False, True]
+    kept = sorted((classroom.root / "history/perfect" / unit.name).glob("*.ipynb"))
+    assert [path.read_text()[:2] == "{\n" for path in kept] == [True, False]
+    assert sum(score or 0 for score in entries[0].scores.values()) == FULL
+
+
+def test_two_gradings_of_one_class_are_told_apart(classroom, unit):
+    first = engine.grade(classroom, [("perfect", unit)], engine.Options(force=True))
+    next(first)
+    with pytest.raises(Problem, match="is being graded already"):
+        next(engine.grade(classroom, [("perfect", unit)]))
+    first.close()
 
 
 def test_nothing_to_grade_is_one_line(tmp_path, unit, capsys):
     with pytest.raises(Problem, match="nothing to grade: put submissions into"):
-        grading.submissions(Classroom(tmp_path), [unit])
+        submissions(Classroom(tmp_path), [unit])
     assert main(["grade", "--classroom", str(tmp_path)]) == 1
     assert main(["feedback", "--classroom", str(tmp_path)]) == 1
     assert capsys.readouterr().err.count("\n") == 2

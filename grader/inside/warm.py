@@ -1,0 +1,219 @@
+"""The warm parent: it has everything imported and runs each submission in a fork of itself.
+
+    python warm.py alone|shared EVENTS RESULTS FOLDER…
+
+Commands come line by line on standard input: ``{"job": PATH, "wall": seconds, "memory": bytes,
+"processes": n, "disk": bytes}``. When a submission has ended and everything that it left is gone,
+one line on EVENTS says how. Submissions run in the first FOLDER; all are emptied between them. The
+cells' frames go to RESULTS, which only the fork writes to.
+
+Alone, it is in a process tree of its own and ends all that a submission leaves; shared, it is among
+the user's other processes and ends what belongs to the submission's session.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+POLL = 0.02  # seconds between two looks at a running submission
+PR_SET_DUMPABLE = 4
+
+
+def main() -> None:
+    global ALONE
+    ALONE = sys.argv[1] == "alone"
+    events, results = (int(fd) for fd in sys.argv[2:4])
+    scratch = [Path(folder) for folder in sys.argv[4:]]
+    _preload()
+    _dumpable(False)  # no submission may look into this process
+    _say(events, {"ready": True})
+    for line in sys.stdin.buffer:
+        _say(events, _supervise(json.loads(line), events, results, scratch))
+
+
+def _preload() -> None:
+    """Import what notebooks import; nothing may compute in parallel before the fork."""
+    import job  # noqa: F401
+    import matplotlib.pyplot  # noqa: F401
+    import torch
+    import torch._dynamo
+    from shell import Shell
+
+    import halfbits  # noqa: F401
+
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    global SHELL, BASE
+    SHELL = Shell.instance()  # display() asks for the one instance
+    BASE = _private_memory(os.getpid())
+
+
+def _supervise(command: dict, events: int, results: int, scratch: list[Path]) -> dict:
+    _wipe(scratch)
+    started = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        _become_submission(command, events, results)
+    ended, limit, usage = None, "", None
+    while ended is None:
+        done, status, usage = os.wait4(pid, os.WNOHANG)
+        if done:
+            ended = os.waitstatus_to_exitcode(status)
+        elif limit := limit or _limit_struck(command, started, pid):
+            os.kill(pid, signal.SIGKILL)
+        else:
+            time.sleep(POLL)
+    return {
+        "exit": ended,
+        "limit": limit,
+        "stuck": not _kill_rest(pid),
+        "wall": time.monotonic() - started,
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "memory": usage.ru_maxrss * 1024,
+    }
+
+
+def _become_submission(command: dict, events: int, results: int) -> None:
+    """In the fork: take limits on, run the job, and go."""
+    import job
+
+    try:
+        os.setsid()
+        os.close(events)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(nothing, fd)
+        _dumpable(True)
+        _limit(command)
+        run = json.loads(Path(command["job"]).read_text(encoding="utf-8"))
+        job.run_job(run, SHELL, results)
+        os._exit(0)
+    except BaseException as error:
+        job.write_frame(results, {"broken": repr(error)})
+        os._exit(70)
+
+
+def _limit(command: dict) -> None:
+    soft = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: command["disk"],
+        resource.RLIMIT_NOFILE: 256,
+        resource.RLIMIT_NPROC: command["processes"] + 16,
+        resource.RLIMIT_AS: _virtual_size() + command["memory"],
+    }
+    for what, value in soft.items():
+        resource.setrlimit(what, (value, value))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a full file is an OSError, not an end
+
+
+def _limit_struck(command: dict, started: float, session: int) -> str:
+    if time.monotonic() - started > command["wall"]:
+        return "time"
+    pids = _running(session)
+    if len(pids) > command["processes"]:
+        return "processes"
+    if sum(map(_private_memory, pids)) > command["memory"]:
+        return "memory"
+    return ""
+
+
+def _running(session: int) -> list[int]:
+    """The submission's processes: alone, all but the sandbox's init and this one."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    if ALONE:
+        return [pid for pid in pids if pid not in (1, os.getpid())]
+    return [pid for pid in pids if _session_of(pid) == session]
+
+
+def _session_of(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return -1
+
+
+def _private_memory(pid: int) -> int:
+    """Resident bytes that are not shared files, roughly: what a submission adds to the machine."""
+    try:
+        _, resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[:3]
+    except (OSError, ValueError):
+        return 0
+    return max(0, (int(resident) - int(shared)) * resource.getpagesize() - BASE)
+
+
+def _virtual_size() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def _kill_rest(session: int) -> bool:
+    """End every process that is left; tell whether all are gone."""
+    deadline = time.monotonic() + 10
+    while left := [pid for pid in _running(session) if not _is_zombie(pid)]:
+        for pid in [-1] if ALONE else left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        _reap()
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    _reap()
+    return True
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return True
+    return state in "ZX"
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _wipe(folders: list[Path]) -> None:
+    """Empty every place that can be written to."""
+    os.chdir(folders[0])
+    for folder in folders:
+        for entry in os.scandir(folder) if folder.is_dir() else ():
+            if entry.is_dir(follow_symlinks=False):
+                os.chmod(entry.path, 0o700)
+                shutil.rmtree(entry.path, onerror=_make_removable)
+            else:
+                os.unlink(entry.path)
+
+
+def _make_removable(function, path: str, _) -> None:
+    os.chmod(os.path.dirname(path), 0o700)
+    if os.path.isdir(path) and not os.path.islink(path):
+        os.chmod(path, 0o700)
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        os.unlink(path)
+
+
+def _dumpable(on: bool) -> None:
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, int(on), 0, 0, 0)
+
+
+def _say(fd: int, event: dict) -> None:
+    os.write(fd, json.dumps(event).encode() + b"\n")
+
+
+ALONE = False
+SHELL = None  # set once, before the first fork
+BASE = 0  # bytes that every fork shares with this process
+
+if __name__ == "__main__":
+    main()

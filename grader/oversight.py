@@ -1,0 +1,59 @@
+"""The commands that look at grading rather than grade: ``history``, ``hostile``, ``doctor``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from grader import hostile, sandbox
+from grader.classroom import Classroom
+from grader.problem import Problem
+from grader.record import Entry, history
+from grader.tables import table
+from grader.units import find_units
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add them to the command line."""
+    one = commands.add_parser("history", help="every time that a student's unit was graded")
+    one.add_argument("student", metavar="STUDENT")
+    one.add_argument("unit", metavar="UNIT")
+    one.add_argument("--classroom", type=Path, metavar="DIR", help="the class's folder")
+    one.set_defaults(run=_history)
+    one = commands.add_parser("hostile", help="grade hostile submissions, say what each could do")
+    one.add_argument("attacks", nargs="*", metavar="ATTACK", help="all if left out")
+    one.add_argument("--json", action="store_true", help="print a list of objects")
+    one.set_defaults(run=_hostile)
+    one = commands.add_parser("doctor", help="say which sandbox this machine gets")
+    one.set_defaults(run=_doctor)
+
+
+def _history(options: argparse.Namespace) -> int:
+    [unit] = find_units([options.unit])
+    entries = history(Classroom(options.classroom), unit, options.student)
+    if not entries:
+        raise Problem(f"{options.student} has not been graded in {unit.name} yet")
+    rows = [(number, *_row(entry)) for number, entry in enumerate(entries, 1)]
+    print(table(("no.", "graded (UTC)", "automatic points", "seconds", "what ended it"), rows))
+    print(f"\nThe submissions themselves: {options.student}/{unit.name}/ in history/")
+    return 0
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    points = sum(score or 0 for score in entry.scores.values())
+    seconds = f"{entry.usage['wall']:.1f}" if entry.usage else "—"
+    return entry.date, f"{points:g}", seconds, entry.fault
+
+
+def _hostile(options: argparse.Namespace) -> int:
+    outcomes = hostile.run(options.attacks)
+    print(hostile.to_json(outcomes) if options.json else hostile.as_table(outcomes))
+    return 0 if all(outcome.good for outcome in outcomes) else 1
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    if lacking := sandbox.defect():
+        print(f"--  sandbox for grading: none. {lacking[0].upper()}{lacking[1:]}")
+        return 0
+    print(f"OK  sandbox for grading: bubblewrap ({sandbox.find_bubblewrap()})")
+    return 0

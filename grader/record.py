@@ -1,0 +1,148 @@
+"""Write a graded submission into nbgrader's gradebook and folders, and keep what was there before.
+
+Formgrader, manual marks, late penalties, ``nbgrader export`` and feedback work on the result as if
+nbgrader itself had graded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook, SubmittedNotebook
+from nbgrader.preprocessors import AssignLatePenalties
+from nbgrader.utils import compute_checksum, parse_utc
+
+from grader.classroom import Classroom
+from grader.intake import Unreadable, read_bounded
+from grader.scores import Graded
+from grader.units import Unit
+
+TIMESTAMP = "timestamp.txt"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One grading run of one submission, as history keeps it.
+
+    Attributes
+    ----------
+    date
+        When it was graded, UTC.
+    fingerprint
+        Of submission, unit and grading code together: the same again need not run.
+    seed
+        Of random numbers in the run.
+    scores
+        Points by grade_id, None where a human marks.
+    fault
+        What ended the run early.
+    usage
+        Seconds and bytes that the run took.
+    """
+
+    date: str
+    fingerprint: str
+    seed: int
+    scores: dict[str, float | None]
+    fault: str
+    usage: dict[str, float]
+
+
+def record(
+    classroom: Classroom, gradebook: Gradebook, unit: Unit, student: str, graded: Graded
+) -> None:
+    """Write points and the graded notebook; marks that a human gave stay."""
+    submitted = classroom.path("submitted", student, unit)
+    gradebook.update_or_create_student(student)
+    options = {"timestamp": when} if (when := _timestamp(submitted)) else {}
+    gradebook.update_or_create_submission(unit.name, student, **options)
+    notebook = gradebook.find_submission_notebook(unit.name, unit.name, student)
+    _points(notebook, graded)
+    _comments(notebook, graded.notebook)
+    gradebook.db.commit()
+    target = classroom.path("autograded", student, unit) / f"{unit.name}.ipynb"
+    _replace(target, nbformat.writes(graded.notebook))
+    resources = {
+        "student": student,
+        "assignment": unit.name,
+        "notebook": unit.name,
+        "db_url": classroom.config.CourseDirectory.db_url,
+    }
+    AssignLatePenalties(config=classroom.config).preprocess(
+        graded.notebook, {"nbgrader": resources}
+    )
+
+
+def remember(classroom: Classroom, unit: Unit, student: str, entry: Entry) -> None:
+    """Keep the entry, and the submission that it is of, for ever."""
+    folder = history_folder(classroom, unit, student)
+    number = len(list(folder.glob("*.json"))) + 1 if folder.is_dir() else 1
+    try:
+        source = classroom.path("submitted", student, unit) / f"{unit.name}.ipynb"
+        _replace(folder / f"{number:04}.ipynb", read_bounded(source, 20 << 20))
+    except (Unreadable, FileNotFoundError):
+        pass
+    _replace(folder / f"{number:04}.json", json.dumps(asdict(entry), indent=1) + "\n")
+
+
+def history(classroom: Classroom, unit: Unit, student: str) -> list[Entry]:
+    """Every grading run of a student's unit, the oldest first."""
+    found = sorted(history_folder(classroom, unit, student).glob("*.json"))
+    return [Entry(**json.loads(path.read_text(encoding="utf-8"))) for path in found]
+
+
+def history_folder(classroom: Classroom, unit: Unit, student: str) -> Path:
+    return classroom.root / "history" / student / unit.name
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _points(notebook: SubmittedNotebook, graded: Graded) -> None:
+    for grade in notebook.grades:
+        # A check that is not in the notebook cannot be: it is laid into the released one.
+        grade.auto_score = graded.scores.get(grade.name, 0.0)
+        unmarked = grade.auto_score is None
+        grade.needs_manual_grade = unmarked or grade.manual_score is not None
+
+
+def _comments(notebook: SubmittedNotebook, cells: NotebookNode) -> None:
+    sources = {c.metadata.nbgrader.grade_id: c for c in cells.cells if "nbgrader" in c.metadata}
+    for comment in notebook.comments:
+        cell = sources.get(comment.name)
+        mark = cell.metadata.nbgrader.get("checksum") if cell else None
+        untouched = mark is not None and mark == compute_checksum(cell)
+        comment.auto_comment = "No response." if untouched else None
+
+
+def _timestamp(folder: Path) -> str | None:
+    """What timestamp.txt says, if it says a time."""
+    try:
+        text = read_bounded(folder / TIMESTAMP, 1000).decode().strip()
+        parse_utc(text)
+    except (OSError, Unreadable, ValueError, OverflowError, UnicodeDecodeError):
+        return None
+    return text or None
+
+
+def _replace(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,9 @@
+# kind: forging
+# tries: replace the codec
+# where: in place of the answer to double
+# loses: double half
+
+import halfbits.codec, halfbits.observe
+halfbits.observe.encode = lambda v, d=0: {'float': float(v).hex(), 'passed': True}
+def double(x):
+    return 0.0

@@ -1,0 +1,5 @@
+# kind: stopping
+# tries: raise KeyboardInterrupt
+# where: in a cell behind all others
+
+raise KeyboardInterrupt

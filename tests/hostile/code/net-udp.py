@@ -1,0 +1,6 @@
+# kind: network
+# tries: send a UDP packet
+# where: in a cell behind all others
+
+import socket
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'hello', ('127.0.0.1', PORT))

@@ -1,0 +1,208 @@
+"""Feedback pages say all that helps, and nothing in them runs, loads or tells a hidden case."""
+
+import json
+import re
+import time
+from html.parser import HTMLParser
+
+import nbformat
+import pytest
+from graded import HOSTILE_HTML, graded_class
+from nbformat import v4
+
+from grader import feedback, sanitize
+from grader.build import source_notebook
+from grader.markdown import render_any
+from grader.pages import outputs_html
+from grader.sanitize import clean, picture
+from halfbits import checks
+from halfbits.report import Report
+
+ALLOWED_URL = re.compile(r"(data:image/(png|jpeg|gif|webp);base64,|https?://|mailto:|#)")
+
+
+class Elements(HTMLParser):
+    """Every start tag with its attributes, as a parser sees them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, {name: value or "" for name, value in attrs}))
+
+
+def assert_harmless(page: str) -> None:
+    """No element that runs, frames, sends or loads; no handler; no address but of a plain link."""
+    forbidden = {
+        *(
+            "script",
+            "iframe",
+            "object",
+            "embed",
+            "form",
+            "input",
+            "button",
+            "base",
+            "link",
+            "audio",
+        ),
+        *("video", "image", "foreignobject", "animate", "set", "template", "textarea", "frame"),
+    }
+    for tag, attributes in Elements(page).found:
+        assert tag not in forbidden, tag
+        for name, value in attributes.items():
+            assert not name.startswith("on"), (tag, name)
+            assert name not in ("srcset", "srcdoc", "action", "formaction", "poster"), (tag, name)
+            if name in ("href", "src", "xlink:href"):
+                assert ALLOWED_URL.match(value), (tag, name, value)
+                assert name == "href" or not value.startswith("http"), (tag, value)
+            text = name in ("title", "alt", "aria-label") or (tag, name) == ("a", "href")
+            assert text or "evil" not in value, (tag, name, value)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory, unit):
+    return graded_class(tmp_path_factory.mktemp("a class"), unit)
+
+
+@pytest.fixture(scope="module")
+def page(hostile, unit) -> str:
+    [(student, name, path)] = feedback.write_feedback(hostile, [unit])
+    assert (student, name) == ("mallory", unit.name)
+    assert path == hostile.path("feedback", "mallory", unit) / f"{unit.name}.html"
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("markup", HOSTILE_HTML)
+def test_hostile_markup_is_cleaned(markup):
+    for text in (markup, render_any(markup), f"<div>{markup}", f"<svg>{markup}</svg>"):
+        assert_harmless(clean(text))
+        assert "<style" not in clean(text)
+
+
+def test_the_page_is_harmless_as_a_whole(page):
+    body = page.split("</head>")[1]
+    assert_harmless(body)
+    assert body.count("</main>") == 1
+    assert "default-src 'none'" in page.split("</head>")[0]
+    assert "cdn" not in page and "MathJax" not in page and "require.js" not in page
+
+
+def test_what_there_is_to_know_is_at_the_top(page, unit):
+    top = page.split("<hr>\n")[0]
+    assert re.search(r"<h1>13 of 26 points</h1>", page)
+    assert "So far: what you wrote in your own words is still to be marked." in top
+    assert "It used more than 2 GB of memory at <code>decode</code>" in top
+    hint = unit.exercises["decode"].wrong_answers[0].says
+    assert "<b>Hint.</b>" in top and hint.split("`")[0] in top
+    assert re.search(r"Failed: fp16: [^<]+ \(\d+ of \d+\)", top)
+    assert top.count("to be marked, ") == 1 and "to be marked, 3 at most" in top
+    assert '<td class="points">0 of 3</td>' in top
+    questions = page.split('<section id="questions">')[1].split("</section>")[0]
+    assert "✗ not right" in questions or "✓ right" in questions
+    assert "not answered" in questions and "<math" in questions
+    assert page.count("✗ not right") == questions.count("✗ not right")
+
+
+def test_the_course_s_own_pictures_and_formulas_survive(page):
+    assert 'aria-label="' in page and "<clipPath" in page and 'viewBox="' in page
+    assert re.search(r"stroke:\s?(#|var|currentColor)", page)
+    assert "<math" in page.split("Write a number with three fields")[1]
+    assert not re.search(r"\$\$", page)
+
+
+def test_nothing_hidden_is_on_the_page(page, unit):
+    source = source_notebook(unit)
+    for cell in source.cells:
+        for payload in re.findall(r"check_hidden\('(.+)'\)|score_quiz\('(.+)'\)", cell.source):
+            assert not any(part and part[:40] in page for part in payload)
+    assert "BEGIN HIDDEN" not in page and "check_hidden" not in page
+    for exercise in unit.exercises.values():
+        calls = {case["call"] for case in exercise.hidden_spec["cases"]}
+        shown = {case["call"] for case in exercise.visible_spec["cases"]}
+        for call in calls - shown:
+            assert len(call) < 12 or call not in page
+    assert checks.pack(unit.exercises["decode"].hidden_spec)[:40] not in page
+
+
+def test_a_hidden_check_s_traceback_is_one_line(unit):
+    """Plain nbgrader leaves the hidden region in the notebook and in the traceback."""
+    source = "x\n### BEGIN HIDDEN TESTS\ncheck('secret')\n### END HIDDEN TESTS"
+    error = v4.new_output("error", ename="E", evalue="failed", traceback=["check('secret')", "E"])
+    cell = v4.new_code_cell(source, outputs=[error])
+    cell.metadata.nbgrader = {"grade": True, "grade_id": "x-hidden", "solution": False}
+    cell, _ = feedback.HideTests().preprocess_cell(cell, {}, 0)
+    assert "secret" not in json.dumps(cell)
+
+
+def test_a_result_as_data_names_kinds_and_no_values(unit):
+    exercise = unit.exercises["decode"]
+    verdict = exercise.try_hidden(exercise.wrong_answers[0].function)
+    data = Report("decode", verdict).without_cases()._repr_mimebundle_()
+    [result] = [value for kind, value in data.items() if kind.endswith("check+json")]
+    assert result["hint"] == exercise.wrong_answers[0].says
+    kinds = {case["kind"] for case in exercise.hidden_spec["cases"]}
+    assert result["failed"] and all(line.rsplit(" (", 1)[0] in kinds for line in result["failed"])
+
+
+def test_text_is_cut_and_odd_outputs_are_shown_as_text():
+    outputs = [
+        v4.new_output("stream", text="x" * 10_000_000),
+        v4.new_output("display_data", {"text/html": "<b>" * 100_000, "text/plain": "many tags"}),
+        v4.new_output("display_data", {"text/html": "<b>" * 9_000, "text/plain": "deep"}),
+        v4.new_output("display_data", {"text/html": "y" * 5_000_000}),
+        v4.new_output("display_data", {"text/html": ["<i>", "list</i>"]}),
+        v4.new_output("display_data", {"application/json": {"a": 1}, "text/plain": "json"}),
+        v4.new_output("display_data", {"text/markdown": "*" * 1_000_000}),
+    ]
+    shown = outputs_html(v4.new_code_cell("", outputs=outputs))
+    assert len(shown) < 100_000
+    for text in ("the rest is in the graded notebook", "many tags", "deep", "too large", "json"):
+        assert text in shown
+    assert "<i>list</i>" in shown
+    many = [v4.new_output("stream", text=f"line {n}") for n in range(500)]
+    shown = outputs_html(v4.new_code_cell("", outputs=many))
+    assert "line 99" in shown and "line 100<" not in shown and "400 more outputs" in shown
+
+
+def test_pictures_in_base64_only():
+    assert picture("image/png", "iVBO\nRw0=") == (
+        '<img src="data:image/png;base64,iVBORw0=" alt="">'
+    )
+    assert picture("image/png", '"><script>') == "" == picture("image/svg+xml", "aaaa")
+
+
+def test_formulas_of_any_kind_stay_readable():
+    html = clean(render_any("$x^2$ and $\\nonsense{$ and $" + "x" * 9000 + "$"))
+    assert "<msup>" in html and "\\nonsense{" in html
+    assert clean(render_any("a | b\n--|--\n1 | ~~2~~")).count("<td>") == 2
+
+
+def test_what_takes_too_long_becomes_plain_text_and_the_others_follow(tmp_path, unit, monkeypatch):
+    classroom = graded_class(tmp_path, unit)
+    source = classroom.path("autograded", "mallory", unit) / f"{unit.name}.ipynb"
+    with classroom.gradebook() as gradebook:
+        gradebook.add_student("zoe")
+        gradebook.add_submission(unit.name, "zoe")
+    after = classroom.path("autograded", "zoe", unit) / source.name
+    after.parent.mkdir(parents=True)
+    after.write_bytes(source.read_bytes())
+    notebook = nbformat.read(source, as_version=4)
+    notebook.cells.append(v4.new_markdown_cell("<u>tarpit</u>", id="slow"))
+    nbformat.write(notebook, source)
+    right = sanitize.clean
+
+    def slow(text: str) -> str:
+        if "tarpit" in text:
+            time.sleep(1000)
+        return right(text)
+
+    monkeypatch.setattr("grader.pages.clean", slow)
+    monkeypatch.setattr(feedback, "SECONDS", 25)
+    pages = {student: path for student, _, path in feedback.write_feedback(classroom, [unit])}
+    text = pages["mallory"].read_text(encoding="utf-8")
+    assert "&lt;u&gt;tarpit" in text and "<svg" not in text.split("</head>")[1]
+    assert "<svg" in pages["zoe"].read_text(encoding="utf-8")

@@ -1,0 +1,144 @@
+"""Nothing is lost when grading is killed: the gradebook stays whole, and the rest is finished."""
+
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from grader import demo, engine, hostile, record
+from grader.__main__ import main
+from grader.classroom import Classroom
+from grader.record import history
+from grader.results import find_graded
+from grader.units import ROOT, Unit
+
+UNIT = Unit(hostile.FOLDER / "97_hostile")
+STUDENTS = [f"student-{number:02}" for number in range(12)]
+MOMENTS = 20
+GRADE = """
+import sys
+from pathlib import Path
+from grader import engine
+from grader.classroom import Classroom
+from grader.units import Unit
+unit = Unit(Path(sys.argv[2]))
+print("started", flush=True)
+for result in engine.grade(Classroom(Path(sys.argv[1])), [(name, unit) for name in sys.argv[3:]]):
+    print(result.student, flush=True)
+"""
+
+
+@pytest.fixture
+def class_of_twelve(tmp_path) -> Classroom:
+    classroom = Classroom(tmp_path / "class")
+    release = classroom.prepare(UNIT)
+    perfect, _, *wrong = demo.packed_class(UNIT)
+    for number, name in enumerate(STUDENTS):
+        student = demo.renamed([perfect, *wrong][number % (1 + len(wrong))], name)
+        demo.submit(classroom, UNIT, student, release)
+    return classroom
+
+
+def started(classroom: Classroom) -> subprocess.Popen:
+    command = [sys.executable, "-W", "ignore", "-c", GRADE, classroom.root, UNIT.folder, *STUDENTS]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stdout.readline() == "started\n"
+    return process
+
+
+def scores(classroom: Classroom) -> dict[str, float]:
+    """What is on record, from a gradebook that is whole."""
+    with sqlite3.connect(classroom.root / "gradebook.db") as database:
+        assert database.execute("pragma integrity_check").fetchone() == ("ok",)
+    with classroom.gradebook() as gradebook:
+        found = {name: find_graded(gradebook, name, UNIT) for name in STUDENTS}
+        return {name: one.score for name, one in found.items() if one is not None}
+
+
+def kill(process: subprocess.Popen, dice: random.Random) -> None:
+    """End the grader, or one of its workers, as the dice fall."""
+    victims = [psutil.Process(process.pid)]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        victims += victims[0].children(recursive=True)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        dice.choice(victims[:1] * 2 + victims[1:]).send_signal(signal.SIGKILL)
+
+
+def test_whenever_it_is_killed_the_rest_is_finished_and_nothing_is_lost(class_of_twelve):
+    whole = {student: 7.0 for student in STUDENTS}
+    dice = random.Random(20)
+    for _ in range(MOMENTS):
+        before = scores(class_of_twelve)
+        process = started(class_of_twelve)
+        time.sleep(dice.uniform(0, 6))
+        kill(process, dice)
+        process.wait(timeout=120)
+        process.stdout.close()
+        after = scores(class_of_twelve)
+        assert before.items() <= after.items()  # nothing that was recorded is lost or changed
+        assert after.items() <= whole.items()  # and nobody pays for the kill
+        if len(after) == len(STUDENTS):
+            forget(class_of_twelve, dice.sample(STUDENTS, 6))
+    last = {r.student: r.score for r in engine.grade(class_of_twelve, work())}
+    assert last == whole == scores(class_of_twelve)
+
+
+def work() -> list[tuple[str, Unit]]:
+    return [(student, UNIT) for student in STUDENTS]
+
+
+def forget(classroom: Classroom, names: list[str]) -> None:
+    """Let some students hand in something new, so that there is work again."""
+    for name in names:
+        path = classroom.path("submitted", name, UNIT) / f"{UNIT.name}.ipynb"
+        path.write_text(path.read_text() + "\n")
+
+
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(class_of_twelve, monkeypatch, capsys):
+    def full(path: Path, content: str | bytes) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "_replace", full)
+        with pytest.raises(OSError, match="No space left"):
+            list(engine.grade(class_of_twelve, work()[:2]))
+        patch.setattr("grader.__main__.find_units", lambda names: [UNIT])
+        arguments = ["grade", "--student", STUDENTS[3], "--classroom", str(class_of_twelve.root)]
+        assert main(arguments) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert said[-1].endswith("No space left on device") and "Traceback" not in "".join(said)
+    assert [r.score for r in engine.grade(class_of_twelve, work()[:2])] == [7.0, 7.0]
+
+
+def test_a_changed_test_regrades_and_says_whose_points_change(class_of_twelve, monkeypatch):
+    two = work()[:2]
+    assert [r.score for r in engine.grade(class_of_twelve, two)] == [7.0, 7.0]
+    entries = len(history(class_of_twelve, UNIT, STUDENTS[0]))
+    stricter = Unit(UNIT.folder)
+    stricter.exercises["half"].reference(lambda x: x / 2 + 1)
+    changed = [(name, stricter) for name, _ in two]
+    dry = list(engine.grade(class_of_twelve, changed, engine.Options(dry_run=True)))
+    assert [(r.before, r.score, r.changed) for r in dry] == [(7.0, 4.0, True)] * 2
+    assert len(history(class_of_twelve, UNIT, STUDENTS[0])) == entries  # nothing was written
+    wet = list(engine.grade(class_of_twelve, changed))
+    assert [(r.before, r.score) for r in wet] == [(7.0, 4.0)] * 2
+    assert scores(class_of_twelve) == {name: 4.0 for name, _ in two}
+
+
+def test_a_read_only_gradebook_is_one_line(class_of_twelve, monkeypatch, capsys):
+    list(engine.grade(class_of_twelve, work()[:1]))
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere: run this test as an ordinary user")
+    database = class_of_twelve.root / "gradebook.db"
+    database.chmod(0o444)
+    monkeypatch.setattr("grader.__main__.find_units", lambda names: [UNIT])
+    assert main(["grade", "--force", "--classroom", str(class_of_twelve.root)]) == 1
+    assert "the gradebook cannot be used" in capsys.readouterr().err
