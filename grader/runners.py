@@ -65,7 +65,7 @@ class ClusterRunner(Runner):
 
 
 def run_twice_if_lost(box: Sandbox, job: dict) -> Ran:
-    """Run a job, and again if the sandbox was lost: not every death is the submission's doing."""
+    """Run a job, and again if the sandbox was lost: not every end is the submission's doing."""
     ran = box.run(job)
     return box.run(job) if ran.lost else ran
 

@@ -13,6 +13,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -57,7 +58,7 @@ class Ran:
     usage
         Seconds and bytes.
     lost
-        Whether the sandbox went with it, by whoever's doing.
+        Whether the sandbox or its process was ended from somewhere, by whoever's doing.
     """
 
     frames: list[dict] = field(default_factory=list)
@@ -184,7 +185,8 @@ class Sandbox:
         ran.frames = reader.frames
         ran.fault = reader.fault or _fault(event, self.limits, _ended(reader.frames))
         ran.usage = {k: event[k] for k in ("wall", "cpu", "memory")} if event else {}
-        ran.lost = event is None
+        # A SIGKILL that no limit sent may have come from outside, as when memory runs out.
+        ran.lost = event is None or (event["exit"] == -signal.SIGKILL and not event["limit"])
         if event is None or event["stuck"] or reader.fault:
             self.stop()
         return ran

@@ -59,9 +59,10 @@ def packages(lock: Path = LOCK) -> Iterator[Finding]:
     """Each locked package's installed version; the agreeing ones are counted in one line."""
     agreeing = 0
     for line in lock.read_text(encoding="utf-8").splitlines():
-        if "==" not in line:
+        requirement, _, only_here = line.partition(";")
+        if "==" not in requirement or only_here:  # some are for one system only
             continue
-        name, wanted = line.split("==")
+        name, wanted = requirement.split("==")
         try:
             found = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

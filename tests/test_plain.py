@@ -1,4 +1,10 @@
-"""Plain nbgrader and the engine give every honest submission the same points. Minutes: kernels."""
+"""Plain nbgrader and the engine give every honest submission the same points.
+
+Plain nbgrader takes many seconds a submission, so three of each unit are compared: all right, all
+wrong, and one with a wrong answer to every exercise. HALFBITS_EVERY=1 compares every known answer.
+"""
+
+import os
 
 import pytest
 
@@ -12,6 +18,8 @@ from grader.units import units
 @pytest.mark.parametrize("unit", units(), ids=lambda unit: unit.name)
 def test_both_ways_give_the_points_that_the_checks_say(unit, tmp_path):
     students = demo.packed_class(unit)
+    if not os.environ.get("HALFBITS_EVERY"):
+        students = students[:3]
     deserved = {student.name: student.score for student in students}
     for way in ("engine", "plain"):
         classroom = Classroom(tmp_path / way)
