@@ -15,6 +15,7 @@ from halfbits.rounding import round_to
 
 TRUTH = {"color": "black", "alpha": 0.3, "linewidth": 7, "linestyle": "solid"}
 COPIES = 1_000  # roundings of which the mean is drawn
+CHANCE = 0.05  # gaps: three standard errors of such a mean, √(p(1 − p)/COPIES) ≤ 0.016
 UPDATES, STEP = 1_000, 0.001
 
 
@@ -71,7 +72,7 @@ def draw_rounded(round_mantissa: Callable, man_bits: int = 1) -> Picture:
         f"{right[: len(x)].sum()} of {len(x)} numbers between and "
         f"{right[len(x) :].sum()} of {len(ties)} ties are right"
     )
-    axes.set_title(f"broad and grey: true; thin: yours; dots: ties. {said}", parse_math=False)
+    axes.set_title(f"broad and grey: true; thin: yours; dots: ties\n{said}", parse_math=False)
     alt = (
         f"A staircase: numbers from −4 to 4 rounded to {kept}. Its steps are "
         f"half as wide below each power of two, towards zero. Your function over it: {said}."
@@ -118,9 +119,11 @@ def draw_stochastic(stochastic_round_bf16: Callable) -> Picture:
     right.set(xlabel="updates", ylabel="four weights", ylim=(-0.15, 1.15))
     right.set_title("dotted: rounding to nearest; grey: exact")
     problem = problem or problem_of_weights
-    said = problem or f"largest distance of a mean from x: {off:.2f} gaps"
+    said = (
+        problem or f"largest distance of a mean from x: {off:.2f} gaps (up to {CHANCE} is chance)"
+    )
     figure.suptitle(f"your stochastic rounding to bf16: {said}", x=0.01, ha="left", fontsize=10)
-    end = "" if problem else f" After {UPDATES:,} updates they are {weights[-1].mean():.2f}."
+    end = "" if problem else f" After {UPDATES:,} updates their mean is {weights[-1].mean():.2f}."
     alt = (
         "Left: the mean of your roundings against x, over the diagonal that it should follow. "
         f"Right: weights that start at 1 and get {UPDATES:,} updates of −{STEP}; to nearest they "

@@ -15,7 +15,7 @@ from halfbits.summation import running_sum
 
 BF16 = FORMATS["bf16"]
 COUNTS = (10, 30, 100, 300, 1_000, 3_000)
-DRAWS = 3  # sets of random terms, of which the mean error is drawn
+DRAWS = (3, 10)  # least and most sets of random terms, of which the mean error is drawn
 FLOOR = 2.0**-14  # errors below cannot be told apart, and 0 has no place on the axis
 LOOKS = (
     {"color": color(BF16), "linestyle": "solid", "marker": "o"},
@@ -72,11 +72,11 @@ def _errors(function: Callable) -> tuple[list[float], str]:
 
     def error(count: int) -> float:
         found = []
-        for seed in range(DRAWS):
+        for seed in range(min(max(COUNTS[-1] // count, DRAWS[0]), DRAWS[1])):
             xs = torch.rand(count, generator=torch.Generator().manual_seed(seed)).bfloat16()
             exact = math.fsum(xs.tolist())
             found.append(abs(float(function(xs, torch.bfloat16)) - exact) / exact)
-        return max(sum(found) / DRAWS, FLOOR)
+        return max(sum(found) / len(found), FLOOR)
 
     return results_of(error, COUNTS)
 

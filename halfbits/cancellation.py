@@ -130,8 +130,11 @@ def tell(d: Difference, agree: int) -> str:
         same = f"both became {significant(d.near_a, 8)}, and their difference is 0"
         return f"{shared}, and {fmt.name} keeps {bits}: {same}. {inputs} The result is off by 100%."
     left = max(0, fmt.man_bits + math.frexp(d.result)[1])
+    cancel = f"{shared}, which cancel"
+    if bits - left != agree:
+        cancel = f"{shared}; rounded to {fmt.name}, the first {bits - left} cancel"
     return (
-        f"{shared}, which cancel: {left} of the result's {bits} bits come "
+        f"{cancel}: {left} of the result's {bits} bits come "
         f"from a and b, {bits - left} are zeros shifted in. {inputs} The subtraction itself is "
         f"exact, yet its result is off by {percent(d.error)}, {short(d.error / unit)} times as "
         "much."

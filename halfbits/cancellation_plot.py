@@ -47,9 +47,9 @@ def _draw_bits(axes: Axes, d: Difference, agree: int) -> None:
     true_lead = 1 - math.frexp(d.exact)[1]
     rows = [
         ("a exactly", d.a, 0, agree, columns),
-        (f"a in {fmt.name}", d.near_a, 1, agree, last + 1),
+        (f"a in {fmt.name}", d.near_a, 1, lead, last + 1),
         ("b exactly", d.b, 0, agree, columns),
-        (f"b in {fmt.name}", d.near_b, 1, agree, last + 1),
+        (f"b in {fmt.name}", d.near_b, 1, lead, last + 1),
         (f"a − b in {fmt.name}", d.result, 1, lead, min(lead + last + 1, columns)),
         ("a − b exactly", d.exact, 0, true_lead, columns),
     ]
@@ -99,7 +99,7 @@ def _draw_errors(axes: Axes, every: list[Difference], agree: int) -> None:
     )  # fmt: skip
     low = unit * (unit / 4) ** 0.17  # room for the words under the inputs' line
     middle = round(0.45 * len(every))
-    bounds = [min(4, d.bound) for d in every]
+    bounds = [d.bound for d in every]
     axes.plot(places, bounds, color="black", linewidth=1.2, linestyle="--")
     axes.annotate(
         "of a − b, at most", (middle + 1, bounds[middle]), xytext=(-10, 4), ha="right",

@@ -171,8 +171,13 @@ def _between(fmt: Which, x: Real | str) -> tuple[Format, float, float, float]:
 def _describe(fmt: Format, low: float, high: float, share: float) -> str:
     x = low + share * (high - low)
     nearest = fmt.round(Fraction(low) + Fraction(share) * (Fraction(high) - Fraction(low)))
+    if share in (0, 1):
+        return (
+            f"x = {_digits(x)} is a number of {fmt.name} and stays what it is: every rule leaves "
+            "it alone."
+        )
     return (
-        f"x = {_digits(x)} lies {short(share)} of the gap above {_digits(low)} in {fmt.name}. "
+        f"x = {_digits(x)} lies {short(share)} of the way up from {_digits(low)} in {fmt.name}. "
         f"Stochastic rounding gives {_digits(high)} with probability {short(share)}, else "
         f"{_digits(low)}: on average x. Rounding to nearest gives {_digits(nearest)} every time, "
         f"{short(abs(nearest - x))} off."

@@ -191,7 +191,8 @@ def _tell(fmt: Format, term: str, terms: list[Real], exact: float) -> str:
         half = f"half of its smallest number, {_gap(fmt.smallest_subnormal)}"
         return f"{fmt.name} stays at 0: {term} is no more than {half}."
     total, lost = sums[stall - 1], terms[stall]
-    name = f"1/{stall + 1:,} = {short(lost)}" if term == HARMONIC else term
+    places = 4 if term == HARMONIC else 3  # 1/k is close to half of the gap
+    name = f"1/{stall + 1:,} = {short(lost, places)}" if term == HARMONIC else term
     half, rounded = fmt.ulp(total) / 2, fmt.round(lost)
     if (lost < half) != (rounded < half):
         name = f"{name}, rounded to {_digits(rounded)},"
@@ -200,7 +201,7 @@ def _tell(fmt: Format, term: str, terms: list[Real], exact: float) -> str:
         size = "is exactly half of it, a tie, which goes to the even last bit"
     return (
         f"{fmt.name} stops at {_digits(total)} after {stall:,} additions: "
-        f"the gap there is {_gap(2 * half)}, and {name} {size}."
+        f"the gap there is {_gap(2 * half, places)}, and {name} {size}."
     )
 
 
@@ -210,9 +211,9 @@ def _difference(error: float) -> str:
     return f"{short(abs(error))} too {'much' if error > 0 else 'little'}"
 
 
-def _gap(gap: float) -> str:
+def _gap(gap: float, places: int = 3) -> str:
     exponent = math.frexp(gap)[1] - 1
-    return f"{power(2, exponent)} = {short(gap)}" if gap < 1 else short(gap)
+    return f"{power(2, exponent)} = {short(gap, places)}" if gap < 1 else short(gap)
 
 
 def _digits(value: float) -> str:

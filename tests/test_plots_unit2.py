@@ -76,8 +76,8 @@ def test_a_hundredth_added_ten_thousand_times():
 def test_the_harmonic_series():
     said = picture("harmonic").text
     assert "1 + 1/2 + … + 1/1,000 = 7.4854709." in said
-    assert "fp16 stops at 7.0859375 after 512 additions" in said and "1/513 = 1.95×10⁻³" in said
-    assert "bf16 stops at 5.0625 after 64 additions" in said and "1/65 = 0.0154" in said
+    assert "fp16 stops at 7.0859375 after 512 additions" in said and "1/513 = 1.949×10⁻³" in said
+    assert "bf16 stops at 5.0625 after 64 additions" in said and "1/65 = 0.01538" in said
 
 
 def test_a_tie_an_overflow_and_a_term_that_is_too_small():
@@ -149,7 +149,7 @@ def test_the_gap_below(fmt):
 
 def test_stochastic_roundings():
     said = picture("stochastic").text
-    assert "x = 1.00097656 lies 0.125 of the gap above 1 in bf16." in said
+    assert "x = 1.00097656 lies 0.125 of the way up from 1 in bf16." in said
     assert "Rounding to nearest gives 1 every time, 9.77×10⁻⁴ off." in said
     ups, downs, error = re.search(
         r"roundings: ([\d,]+) went up, ([\d,]+) down; their mean is .*, (\S+) off", said
@@ -169,6 +169,12 @@ def test_negative_numbers_lie_between_their_neighbours_too():
     assert "lies" in picture("negative").text
 
 
+def test_a_number_of_the_format_stays_what_it_is():
+    widget = hb.stochastic_explorer()
+    widget.share = 1.0
+    assert str(widget).startswith("x = 1.0078125 is a number of bf16 and stays what it is")
+
+
 # Cancellation.
 
 
@@ -177,6 +183,9 @@ def test_cancellation():
     assert said.startswith("a and b agree in 8 bits, which cancel: 3 of the result's 11 bits")
     assert "at most 2⁻¹¹ = 0.0488%" in said and "off by 4.86%, 99.6 times as much." in said
     assert "their difference is 0" in picture("nothing left").text
+    assert hb.cancellation("fp16", 10).text.startswith(
+        "a and b agree in 10 bits; rounded to fp16, the first 9 cancel: 2 of the result's 11 bits"
+    )
 
 
 @pytest.mark.parametrize("name", ["fp32", "fp16", "bf16"])
@@ -200,7 +209,9 @@ def test_pairs_agree_and_differences_are_exact(name):
 
 def test_widgets_say_what_they_show():
     assert str(hb.step_explorer()).endswith("less than half the gap above w, 2⁻¹¹ = 4.88×10⁻⁴.")
-    assert str(hb.stochastic_explorer()).startswith("x = 1.00097656 lies 0.125 of the gap above 1")
+    assert str(hb.stochastic_explorer()).startswith(
+        "x = 1.00097656 lies 0.125 of the way up from 1"
+    )
     assert str(hb.cancellation_explorer()) == picture("cancellation").text
     assert str(hb.sum_explorer()).replace("\n", " ") == picture("sums").text
     for widget in (hb.step_explorer(torch.bfloat16, "1/3"), hb.sum_explorer("1/k", 10)):

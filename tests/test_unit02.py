@@ -9,9 +9,9 @@ import torch
 
 from grader.adequacy import lesson_answers
 from grader.units import find_units
-from halfbits.attempts_rounding import draw_rounded, draw_stochastic
+from halfbits.attempts_rounding import CHANCE, COPIES, draw_rounded, draw_stochastic
 from halfbits.attempts_stalls import draw_stalls
-from halfbits.attempts_sums import draw_sums
+from halfbits.attempts_sums import _errors, _loop, draw_sums
 from halfbits.formats import FORMATS
 from halfbits.summation import kahan, pairwise, running_sum
 
@@ -31,7 +31,7 @@ def test_the_worked_example_of_rounding():
     assert got.tolist() == [1.25, 1.5]
 
 
-def test_adding_a_bit_less_than_half_an_ulp_and_cutting_is_rounding_to_even():
+def test_adding_one_step_less_than_half_an_ulp_and_cutting_is_rounding_to_even():
     for pattern in range(2**5):
         last_kept = (pattern >> 2) & 1
         assert (pattern + 0b01 + last_kept) >> 2 == round(Fraction(pattern, 4))
@@ -121,8 +121,17 @@ def test_the_table_of_thresholds():
     below = FP16.neighbours(FP16.encode(2.0**-11))[0]
     assert threshold(1 + 2.0**-10, torch.float16, 1) == below == 2.0**-11 - 2.0**-22
     assert threshold(2.0**-14, torch.float16, 1) == 0 and FP16.ulp(2.0**-14) == 2.0**-24
-    lost = torch.tensor(1.0).half() + 1 / 2048  # the rule of Micikevicius et al. 2018, section 3.1
-    assert lost == 1
+    assert threshold(2.0**-14, torch.float16, -1) == 0
+    assert threshold(2.0**-13, torch.float16, -1) == 0 < threshold(2.0**-13, torch.float16, 1)
+
+
+def test_updates_arrive_below_2048_times_and_never_from_4096_times_on():
+    w = torch.arange(0x3C00, 0x4400, dtype=torch.int32).to(torch.int16).view(torch.float16)
+    for sign in (1, -1):  # Micikevicius et al. 2018, section 3.1, have the 2048
+        arrives = (w.double() + sign * w.double() / 2047).half() != w
+        stays = (w.double() + sign * w.double() / 4096).half() == w
+        assert arrives.all() and stays.all()
+    assert torch.tensor(1.0).half() + 1 / 2048 == 1
 
 
 def test_half_a_gap_of_bf16_beside_the_weight():
@@ -180,6 +189,9 @@ def test_cancellation_of_square_roots():
     naive = (torch.sqrt(x + 1) - torch.sqrt(x)).item()
     rearranged = (1 / (torch.sqrt(x + 1) + torch.sqrt(x))).item()
     assert f"{abs(naive / true - 1):.1%}" == "2.3%" and abs(rearranged / true - 1) < 5e-7
+    patterns = [torch.sqrt(y).view(torch.int32).item() for y in (x + 1, x)]
+    assert patterns[0] - patterns[1] == 8
+    assert patterns[0] >> 4 == patterns[1] >> 4 and patterns[0] >> 3 != patterns[1] >> 3
 
 
 # Stochastic rounding
@@ -218,7 +230,7 @@ def test_the_facts_of_the_quiz():
     assert FP16.round(3.1416) == FP16.round(3.1406) == 3.140625 and FP16.ulp(3.14) == 2.0**-9
     assert FP32.ulp(3.14) == 2.0**-22
     difference = torch.tensor(3.1416) - torch.tensor(3.1406)
-    assert f"{difference.item():.3g}" == "0.001"
+    assert f"{difference.item():.3g}" == "0.001" and 2 * 2.0**-23 / 0.001 < 0.0005
 
 
 # Pictures of the student's functions
@@ -261,7 +273,21 @@ def test_right_functions_are_said_to_be_right():
     assert "18 of 18" in draw_stalls(ANSWERS["stall_threshold"], "bf16", w=96).text
     shown = draw_sums(ANSWERS["pairwise_sum"], ANSWERS["kahan_sum"]).text
     assert "pairwise_sum: 0.2%" in shown and "kahan_sum: 0.2%" in shown and "loop's grows" in shown
-    assert "from x: 0.03 gaps" in draw_stochastic(ANSWERS["stochastic_round_bf16"]).text
+    assert (
+        "from x: 0.03 gaps (up to 0.05 is chance)"
+        in draw_stochastic(ANSWERS["stochastic_round_bf16"]).text
+    )
+
+
+def test_the_chance_of_means_is_three_standard_errors():
+    error = math.sqrt(0.25 / COPIES)
+    assert f"{error:.3f}" == "0.016" and f"{3 * error:.2f}" == str(CHANCE)
+
+
+def test_pairs_beat_the_loop_wherever_the_method_can_be_blamed():
+    loop, pairs = (_errors(f)[0] for f in (_loop, ANSWERS["pairwise_sum"]))
+    for one, other in zip(loop, pairs, strict=True):
+        assert other < max(one, BF16.eps / 2)
 
 
 def test_wrong_functions_are_counted():

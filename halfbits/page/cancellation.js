@@ -26,7 +26,8 @@ function tell(d, agree, f) {
   const bits = f.man_bits + 1;
   if (d.result === 0) return `${shared}, and ${f.name} keeps ${bits}: both became ${digits(d.nearA)}, and their difference is 0. ${inputs} The result is off by 100%.`;
   const left = Math.max(0, f.man_bits + exponentOf(d.result) + 1);
-  return `${shared}, which cancel: ${left} of the result's ${bits} bits come from a and b, ${bits - left} are zeros shifted in. ` +
+  const cancel = bits - left === agree ? `${shared}, which cancel` : `${shared}; rounded to ${f.name}, the first ${bits - left} cancel`;
+  return `${cancel}: ${left} of the result's ${bits} bits come from a and b, ${bits - left} are zeros shifted in. ` +
     `${inputs} The subtraction itself is exact, yet its result is off by ${percent(d.error)}, ${short(d.error / unit)} times as much.`;
 }
 
@@ -76,7 +77,7 @@ function render({ model, el }) {
       grid.append(s("text", { x: left - 10, y: y + tall / 2 + 4, "text-anchor": "end" }, name));
       for (const p of places(columns)) {
         if (kind === 0) cell(p, y, p < agree ? "plain-faint" : "plain", bit(p));
-        if (kind === 1 && p <= last) cell(p, y, p < agree && bitOf(d.nearA, p) === bitOf(d.nearB, p) ? "cancelled" : "real", bit(p));
+        if (kind === 1 && p <= last) cell(p, y, p < lead ? "cancelled" : "real", bit(p));
         if (kind === 2 && p <= lead + last) cell(p, y, p < lead ? "cancelled" : p <= last ? "real" : "shifted", bit(p));
         if (kind === 3) cell(p, y, p < trueLead ? "plain-faint" : "plain", bit(p));
       }
@@ -96,11 +97,17 @@ function render({ model, el }) {
       { min: low, max: 4, log: 10, say: (y) => (y >= 1e-5 ? `${Number((100 * y).toPrecision(3))}%` : `${tickLabel(100 * y, 10)}%`), label: "relative error" });
     const all = places(most()).map((i) => subtract(pairs[i], f));
     const middle = Math.round(most() * 0.45);
+    const bounds = all.map((each, i) => [i + 1, each.bound]);
+    const beyond = bounds.findIndex(([, bound]) => bound > 4);
+    if (beyond > 0) { // the line ends where it leaves the picture, between two numbers of bits
+      const [[n, inside], [, outside]] = [bounds[beyond - 1], bounds[beyond]];
+      bounds.splice(beyond, Infinity, [n + Math.log(4 / inside) / Math.log(outside / inside), 4]);
+    }
     const level = (y, name) => s("line", { x1: picture.left, x2: picture.right, y1: picture.y(y), y2: picture.y(y), class: name });
     const at = (i) => [picture.x(i + 1), picture.y(Math.max(low, all[i].error))];
     picture.plot.replaceChildren(
       level(unit, "hb-inputs"), s("text", { x: picture.right - 4, y: picture.y(unit) + 15, "text-anchor": "end" }, `of a and b, at most: ${powerOfTwo(unit)} = ${percent(unit)}`),
-      path(all.map((each, i) => [picture.x(i + 1), picture.y(Math.min(4, each.bound))]), { class: "hb-bound" }),
+      path(bounds.map(([n, bound]) => [picture.x(n), picture.y(bound)]), { class: "hb-bound" }),
       s("text", { x: picture.x(middle + 1) - 10, y: picture.y(all[middle].bound) - 4, "text-anchor": "end" }, "of a − b, at most"),
       ...all.map((each, i) => s("circle", { cx: at(i)[0], cy: at(i)[1], r: i + 1 === agree ? 7 : 4, fill: f.color, class: i + 1 === agree ? "hb-here" : "" })),
       s("text", { x: at(agree - 1)[0], y: at(agree - 1)[1] + 24, "text-anchor": "middle", class: "hb-strong" }, percent(d.error)));

@@ -34,11 +34,14 @@ function tell(f, w, delta) {
   return `${sum} is rounded to ${digits(result)}: w moves by ${short(Math.abs(result - w))}, ${significant((result - w) / delta, 3)} times Δ.`;
 }
 
-/** What the same step does in the other formats that have w. */
+/** What the same step does in the other formats, and which of them do not have w. */
 function tellOthers(others, w, delta) {
-  const having = others.filter((f) => roundTo(w, f) === w);
-  if (delta === 0 || having.length === 0) return "";
-  return `The same step in ${having.map((f) => `${f.name}: ${roundTo(w + delta, f) === w ? "lost" : "w moves"}`).join("; in ")}.`;
+  if (delta === 0) return "";
+  const has = (f) => roundTo(w, f) === w;
+  const having = others.filter(has).map((f) => `${f.name}: ${roundTo(w + delta, f) === w ? "lost" : "w moves"}`);
+  const lacking = others.filter((f) => !has(f)).map((f) => f.name);
+  return [having.length && `The same step in ${having.join("; in ")}.`, lacking.length && `w is no number of ${lacking.join(", ")}.`]
+    .filter(Boolean).join(" ");
 }
 
 function render({ model, el }) {
@@ -101,7 +104,7 @@ function render({ model, el }) {
     ];
     picture.plot.replaceChildren(
       ...zone(low, w, powerOfTwo(w - low)), ...zone(w, high, powerOfTwo(high - w)),
-      text(at(w), line - 42, "lost"),
+      text(at(w) + (delta < 0 ? 6 : -6), line - 42, "lost", { "text-anchor": delta < 0 ? "start" : "end" }),
       ...numbers.slice(1).map((x, i) => stroke((x + numbers[i]) / 2, line - 6, line + 6, { class: "hb-middle" })),
       ...numbers.map((x) => s("circle", { cx: at(x), cy: line, r: x === w ? 8 : 5.5, stroke: f.color, "stroke-width": 2.2, class: isEven(x, f) ? "" : "hb-odd", fill: f.color })),
       ...labels(numbers).map((x) => text(at(x), line + 24, x === w ? `w = ${digits(x)}` : tickDigits(x), x === w ? { class: "hb-strong" } : {})));

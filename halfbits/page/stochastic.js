@@ -30,7 +30,7 @@ function render({ model, el }) {
   const shareAt = (place) => (Math.abs(place - asked * 64) < 0.5 ? asked : place / 64);
   const shareSlider = slider({
     label: "x lies", min: 0, max: 64, value: Math.round(share * 64),
-    say: (place) => `${Number((100 * shareAt(place)).toPrecision(4))}% of the gap above ${digits(low)}`,
+    say: (place) => `${Number((100 * shareAt(place)).toPrecision(4))}% of the way up from ${digits(low)}`,
     change: (place) => { share = shareAt(place); keep(model, { share }); restart(); },
   });
   const rolls = [1, 10, 1000].map((n) => button(n === 1 ? "round once" : `${grouped(n)} times`, () => roll(n)));
@@ -84,7 +84,11 @@ function render({ model, el }) {
     drawMeans();
     for (const each of rolls) each.disabled = count >= MOST;
     const [x, nearest] = [xOf(), roundTo(xOf(), f)];
-    const constant = x === nearest ? "x is a number of the format: every rule leaves it alone." : `Rounded to nearest it is ${digits(nearest)} every time, ${short(Math.abs(nearest - x))} off, and no repetition helps.`;
+    if (x === nearest) {
+      status.textContent = `x = ${digits(x)} is a number of ${f.name} and stays what it is: every rule leaves it alone.`;
+      return;
+    }
+    const constant = `Rounded to nearest it is ${digits(nearest)} every time, ${short(Math.abs(nearest - x))} off, and no repetition helps.`;
     if (count === 0) {
       status.textContent = `x = ${digits(x)} goes up with probability ${short(share)}, else down. ${constant}`;
       return;

@@ -80,10 +80,11 @@ function tell(f, term, sums, count, exact) {
   }
   const lost = term === HARMONIC ? 1 / (stall + 1) : termValue(term);
   const [gap, rounded] = [ulpOf(last, f), roundTo(lost, f)];
-  let name = term === HARMONIC ? `1/${GROUPED(stall + 1)} = ${short(lost)}` : term;
+  const places = term === HARMONIC ? 4 : 3; // 1/k is close to half of the gap
+  let name = term === HARMONIC ? `1/${GROUPED(stall + 1)} = ${short(lost, places)}` : term;
   if (lost < gap / 2 !== rounded < gap / 2) name = `${name}, rounded to ${digits(rounded)},`;
   const size = rounded === gap / 2 ? "is exactly half of it, a tie, which goes to the even last bit" : "is less than half of it";
-  const gapText = gap < 1 ? `${powerOfTwo(gap)} = ${short(gap)}` : short(gap);
+  const gapText = gap < 1 ? `${powerOfTwo(gap)} = ${short(gap, places)}` : short(gap);
   return `${f.name} stops at ${digits(last)} after ${GROUPED(stall)} additions: the gap there is ${gapText}, and ${name} ${size}.`;
 }
 
@@ -140,7 +141,7 @@ function render({ model, el }) {
     const log = term === HARMONIC ? 10 : 0;
     picture.axes(
       { min: log ? 1 : 0, max: count, log, ticks: tickPlaces({ min: log ? 1 : 0, max: count, log }, picture.width / 120), label: `terms added${log ? ", logarithmic" : ""}`, say: log ? undefined : GROUPED },
-      { min: 0, max: highest * 1.06, label: "sum" });
+      { min: 0, max: highest * 1.06, label: "sum", say: (y) => (y < 1000 ? short(y) : GROUPED(y)) });
     picture.plot.replaceChildren();
     const places = [...new Set(Array.from({ length: PLACES }, (_, i) => {
       const share = i / (PLACES - 1);
@@ -156,7 +157,8 @@ function render({ model, el }) {
       if (Number.isFinite(values[count - 1])) ends.push([f.name, values[count - 1], f.color]);
     }
     picture.plot.append(curve(exactAt, { class: "hb-exact" }));
-    const heights = apart(ends.map(([, value]) => -picture.y(value)), 16);
+    const axis = -picture.bottom - 6; // its words are there: the first name stays above them
+    const [, ...heights] = apart([axis, ...ends.map(([, value]) => -picture.y(value))], 16);
     ends.forEach(([name, value, color], i) => picture.plot.append(
       s("text", { x: picture.right + 8, y: -heights[i] + 4, class: "hb-end" }, s("tspan", { class: "hb-dot", style: `fill: ${color}` }, "● "), `${name} ${digits(value)}`)));
     cursor.replaceChildren();

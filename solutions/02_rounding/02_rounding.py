@@ -26,7 +26,7 @@
 # **What you need**: Unit 1, above all its ulp: the gap between neighbouring numbers. No GPU.
 # **Time**: about 120 minutes with the exercises. **Points**: 29, of which 6 are for a quiz and 3 for a written answer.
 #
-# Training is made of very long sums: a matrix product adds thousands of terms, a gradient adds over a batch, a weight adds up all the updates it has ever got. Each addition rounds, by half an ulp at most. One such error hardly ever matters. This unit is about the cases in which the errors do not stay small, and about three ways to stop them.
+# Training is made of very long sums: a matrix product adds thousands of terms, a gradient adds over a batch, a weight adds up all the updates it has ever got. Each addition rounds, by half an ulp at most. One such error hardly ever matters. This unit is about the cases in which the errors do not stay small, and about ways to stop them: a wider accumulator, a better order, a correction that is carried along, another formula, and rounding at random.
 
 # %% tags=["imports"]
 import math
@@ -79,22 +79,24 @@ print(round(x.item() / ulp) * ulp, "and PyTorch's bf16:", x.bfloat16().item())
 # | `010 11` | ¾ ulp | `011` | more than half: up |
 # | `111 10` | ½ ulp | `000`, and the exponent grows by 1 | a tie, odd: up, and the carry runs on into the exponent field |
 #
-# One addition does all of it. **Add `01`, a bit less than half an ulp, and 1 more if the last digit kept is odd. Then cut.** The addition carries into the digits that are kept exactly when the rule says "up":
+# One addition does all of it. **Add `01`, one step less than half an ulp, and 1 more if the last digit kept is odd. Then cut.** The addition carries into the digits that are kept exactly when the rule says "up":
 
 # %%
-for pattern in (0b010_01, 0b010_10, 0b011_10, 0b010_11):
+for pattern in (0b010_01, 0b010_10, 0b011_10, 0b010_11, 0b111_10):
     last_kept = (pattern >> 2) & 1
     rounded = (pattern + 0b01 + last_kept) >> 2
     print(f"{pattern >> 2:03b} {pattern & 3:02b} → {rounded:03b}")
 
 # %% [markdown]
+# In the last row a fourth digit appears, `1000`: the carry, which the exponent field takes up.
+#
 # ### Exercise 1: `round_mantissa`
 #
 # Round every element of a float32 tensor to `man_bits` fraction bits (1 to 22), to nearest, ties to even. The exponent keeps float32's 8 bits. So `man_bits=7` gives what `x.bfloat16().float()` gives, for every float32 number. `man_bits=10` rounds to the numbers of tf32; `x.half().float()` gives the same only where the result lies between fp16's smallest normal number and its largest. Return a float32 tensor.
 #
 # On paper, for x = 1.1875 and two fraction bits: x = 1.0011₂, the ulp is ¼, and x is 4.75 ulps, so the result is 5 ulps, 1.25. As patterns: of the fraction `00 11` `11` goes; adding `01` to `00 11` gives `01 00`; cut, `01`.
 #
-# Two ways lead there. *In ulps*: `torch.frexp` works on tensors as `math.frexp` does on numbers, and `torch.round` does ties to even; calculate in float64, so that nothing overflows on the way. *On patterns*: `x.view(torch.int32)` reads the same memory as integers, `>>` and `<<` shift them, and a sign bit does no harm. With 23 − `man_bits` digits to drop, what takes the place of `01`?
+# Two ways lead there. *In ulps*: the cell with 0.1 above does it for one number, by `.item()`. Here x has many elements: `torch.frexp` works on all of them as `math.frexp` does on one, and `torch.round` does ties to even; calculate in float64, so that nothing overflows on the way. *On patterns*: `x.view(torch.int32)` reads the same memory as integers, `>>` and `<<` shift them, and a sign bit does no harm. With 23 − `man_bits` digits to drop, what takes the place of `01`?
 #
 # Four traps: ∞ and NaN are no numbers to be rounded, and a NaN may have any fraction but zero (`torch.where` helps); `view` shares memory, so an in-place operation on the pattern changes the caller's tensor; for subnormals the exponent stays at −126 (the way on patterns does that by itself); −0.0 stays −0.0. What rounds beyond the largest number becomes infinite.
 
@@ -175,7 +177,7 @@ for dtype in (torch.float16, torch.bfloat16):
 # %% [markdown]
 # ## Step over half an ulp, or stay
 #
-# So a number moves only if the step is larger than half the gap in front of it. There is a fine point at powers of two. **Predict**: at w = 1, is the smallest step up that fp16 notices as large as the smallest step down?
+# So a number moves only if the step is larger than half the gap in front of it (exactly half: a tie, see below). There is a fine point at powers of two. **Predict**: at w = 1, is the smallest step up that fp16 notices as large as the smallest step down?
 
 # %%
 hb.step_explorer("fp16", w=1)
@@ -193,7 +195,7 @@ for exponent in (-10, -11, -12):
     print(f"Δ = 2^{exponent}: w + Δ moves: {moved[0]!s:5}  w − Δ moves: {moved[1]}")
 
 # %% [markdown]
-# Above 1, neighbours are 2⁻¹⁰ apart, below 1 they are 2⁻¹¹ apart: **at a power of two the gap towards zero is half as wide.** So half a gap is 2⁻¹¹ upwards and 2⁻¹² downwards. A step of exactly half a gap is a tie, and the tie goes to the even neighbour. 1 is even (its fraction is `0000000000`), so the tie falls back to 1. At an odd number it goes the other way:
+# Above 1, neighbours are 2⁻¹⁰ apart, below 1 they are 2⁻¹¹ apart: **at a power of two above the smallest normal number, the gap towards zero is half as wide.** (At the smallest normal number it is not, for subnormal numbers are as far apart.) So half a gap is 2⁻¹¹ upwards and 2⁻¹² downwards. A step of exactly half a gap is a tie, and the tie goes to the even neighbour. 1 is even (its fraction is `0000000000`), so the tie falls back to 1. At an odd number it goes the other way:
 
 # %%
 odd = torch.tensor(1 + 2.0**-10, dtype=torch.float16)
@@ -203,7 +205,7 @@ print("1 + 2⁻¹⁰ − half a gap moves:", (odd - 2.0**-11 != odd).item())
 # %% [markdown]
 # ### See the update that never arrives
 #
-# In training the number is a weight w, and the step is learning rate × gradient. If it is not more than half a gap, the weight stays, however often you repeat it. P. Micikevicius et al. (2018, section 3.1) give the rule for fp16: an update can vanish when the weight is at least 2048 times as large. **Predict** for w = 1, a gradient of 1 and a learning rate of 10⁻³, then 10⁻⁴: which updates arrive in fp16, which in bf16?
+# In training the number is a weight w, and the step is learning rate × gradient. If it is less than half a gap (or exactly half, and the weight even), the weight stays, however often you repeat it. P. Micikevicius et al. (2018, section 3.1) give the rule for fp16: an update can vanish when the weight is at least 2048 times as large. (Below 2048 times it always arrives, from 4096 times on it never does; in between it depends on where in its binade the weight lies.) **Predict** for w = 1, a gradient of 1 and a learning rate of 10⁻³, then 10⁻⁴: which updates arrive in fp16, which in bf16?
 
 # %%
 for dtype in (torch.float16, torch.bfloat16):
@@ -211,11 +213,11 @@ for dtype in (torch.float16, torch.bfloat16):
     print(dtype, [(w - lr * gradient).item() for lr in (1e-3, 1e-4)])
 
 # %% [markdown]
-# 10⁻³ arrives in fp16, rounded to 2⁻¹⁰, and is lost in bf16. 10⁻⁴ is lost in both. The gradient is right, the learning rate is right, and the weights do not move. The classic remedy is a copy of the weights in float32, the *master weights*: Unit 4 builds them. Others come at the end of this unit.
+# 10⁻³ arrives in fp16, rounded to 2⁻¹⁰, and is lost in bf16. 10⁻⁴ is lost in both. The gradient is right, the learning rate is right, and the weights do not move. A training run can begin well all the same: early gradients are large, and small weights have small gaps, so updates arrive at first, and fewer and fewer do as gradients shrink. The classic remedy is a copy of the weights in float32, the *master weights*, at a price of 4 bytes per weight: Unit 4 builds them. Others come later in this unit.
 #
 # ### Exercise 2: `stall_threshold`
 #
-# Return the largest number Δ ≥ 0 **of the dtype** for which w + sign·Δ, computed in that dtype, is still w. `w` is any finite number of the dtype, `sign` is 1 or −1. Everything below your Δ is lost, everything above it arrives.
+# Return the largest number Δ ≥ 0 **of the dtype** for which w + sign·Δ, computed in that dtype, is still w. `w` is any finite number of the dtype, `sign` is 1 or −1. Of the dtype's numbers, all below your Δ are lost and all above it arrive.
 #
 # On paper, in fp16:
 #
@@ -225,8 +227,9 @@ for dtype in (torch.float16, torch.bfloat16):
 # | 1 | − | 2⁻¹¹ | 2⁻¹² | even | falls back | 2⁻¹² |
 # | 1 + 2⁻¹⁰ | + | 2⁻¹⁰ | 2⁻¹¹ | odd | moves | the number right below 2⁻¹¹ |
 # | 2⁻¹⁴ | + | 2⁻²⁴ | 2⁻²⁵, no fp16 number | even | – | 0 |
+# | 2⁻¹⁴ | − | 2⁻²⁴ | 2⁻²⁵, no fp16 number | even | – | 0 |
 #
-# The number right below 2⁻¹¹ is 2⁻¹¹ − 2⁻²², for below 2⁻¹¹ the ulp is 2⁻²². At the largest number take the gap of its binade, as `ulp` in Unit 1 did.
+# The number right below 2⁻¹¹ is 2⁻¹¹ − 2⁻²², for below 2⁻¹¹ the ulp is 2⁻²². 2⁻¹⁴ is the smallest normal number: a power of two, but the gap towards zero is no narrower. At the largest number take the gap of its binade, as `ulp` in Unit 1 did.
 #
 # Useful: `math.frexp` as in Unit 1 (w is a power of two if its first value is ±½). w is odd if |w| / ulp is an odd number; the division is exact. Or let the dtype do the work: for two numbers a < b, if b is lost, so is a. Four traps: subnormals; w = 0; for a negative w it is +Δ that leads towards zero; a Δ that the dtype does not hold.
 
@@ -297,7 +300,7 @@ torch.tensor(0.01, dtype=fp16).item(), 1000 * torch.tensor(0.01, dtype=fp16).ite
 # - **Adding** in fp16 rounded a thousand times. In the second variant this pulled the total down to 9.9531.
 # - Converting each term first changes nothing: in `total += term` PyTorch widens the fp16 term to the accumulator's dtype.
 #
-# A wide accumulator mends the second error; nothing that is done later mends the first one. Storing costs half an ulp per term, and such errors partly cancel where terms are different. Accumulating narrowly can cost everything. Micikevicius et al. (2018, section 3.3) found that some networks need dot products of fp16 numbers to be accumulated in float32, and the matrix units of GPUs can do that. PyTorch's own sums have a wide accumulator, too. The dtype of the *result* is another matter:
+# A wide accumulator mends the second error; nothing that is done later mends the first one. Storing costs up to half an ulp per term, and such errors partly cancel where terms are different. Accumulating narrowly can cost everything. Micikevicius et al. (2018, section 3.3) found that some networks need dot products of fp16 numbers to be accumulated in float32, and the matrix units of GPUs can do that. PyTorch's own sums have a wide accumulator, too. The dtype of the *result* is another matter:
 
 # %%
 terms = torch.full((1000,), 0.01)
@@ -312,7 +315,7 @@ print("70,000 ones:", ones.sum().item(), ones.mean().item(), ones.sum(dtype=torc
 #
 # What if there is no wider dtype, or none that is fast? Then the *order* decides.
 #
-# Let u be the **unit roundoff**, the largest relative error of one rounding: half of eps, so 2⁻¹¹ in fp16, 2⁻⁸ in bf16 and 2⁻²⁴ in fp32. In a loop, the first term goes through all n − 1 additions, and each may change what is there by a factor of 1 ± u. For positive terms that bounds the relative error by about **n·u**. Once n·u is near 1, the bound promises nothing, and you have seen that the loop keeps that promise.
+# Let u be the **unit roundoff**, the largest relative error of one rounding: half of eps, so 2⁻¹¹ in fp16, 2⁻⁸ in bf16 and 2⁻²⁴ in fp32. In a loop, the first term goes through all n − 1 additions, and each may multiply what is there by a factor between 1 − u and 1 + u. For positive terms that bounds the relative error by about **n·u**. Once n·u is near 1, the bound promises nothing, and you have seen sums that lost more than half.
 #
 # Adding in *pairs* makes a tree of it:
 #
@@ -394,7 +397,7 @@ print("new total:", t.item(), "  arrived:", (t - s).item(), "  too much:", ((t -
 # | 1 | 1 | 2048 (tie, to even) | (2048 − 2048) − 1 = −1 | 2048 |
 # | 1 | 1 − (−1) = 2 | 2050 | (2050 − 2048) − 2 = 0 | 2050 |
 #
-# The 1 that was lost came back with the next one. In exact arithmetic (t − s) − y is zero, and a compiler that is allowed to simplify as in algebra removes it (with options such as `-ffast-math`). The brackets are the method.
+# The 1 that was lost came back with the next one. In exact arithmetic (t − s) − y is zero, and a compiler that is allowed to simplify as in algebra removes it (with options such as `-ffast-math`). The order is the method: first t − s, then − y.
 #
 # The relative error for positive terms is bounded by about **2u**, plus a term in n·u² (N. Higham's book has the proof). As long as n·u is small, it does not grow with n.
 #
@@ -442,7 +445,7 @@ hb.check("kahan_sum")
 hb.cancellation_explorer()
 
 # %% [markdown]
-# **Try it**: from how many common digits on is nothing left? And how does the error grow with each of them?
+# **Try it**: from how many common digits on is nothing left? And how does the bound of the error, the dashed line, grow with each of them? (The errors themselves depend on the digits that come after, and lie anywhere below.)
 
 # %%
 hb.cancellation("fp16")
@@ -463,7 +466,7 @@ b = torch.rand(1_000_000).half()
 a = (b * (0.5 + 1.5 * torch.rand(1_000_000))).half()
 near = (b / 2 <= a) & (a <= 2 * b)
 exact = a.double() - b.double()
-print(f"{near.sum()} pairs, of which exact: {((a - b).double() == exact)[near].sum()}")
+print(f"{near.sum():,} pairs, of which exact: {((a - b).double() == exact)[near].sum():,}")
 
 # %% [markdown]
 # And still 0.0009765625 is off by 2.3 %. The error was made earlier, when 1.001 was stored: 0.00002, small beside 1.001. The subtraction removed the leading digits, which were right, and left the last ones, which were not. This is **cancellation**: an error that was small beside the operands is large beside their difference. A wider accumulator does not help. Two things do: keep the operands in more digits, or rearrange, so that nearly equal numbers are not subtracted.
@@ -475,7 +478,7 @@ rearranged = 1 / (torch.sqrt(x + 1) + torch.sqrt(x))
 print("naive:", naive.item(), "  rearranged:", rearranged.item())
 
 # %% [markdown]
-# The two formulas are equal in algebra. In float32 the second is right to seven digits, and the first is off by 2.3 %, for the square roots agree in six digits. In training, cancellation waits in variances computed as E[x²] − E[x]², in differences of losses, in log-probabilities that nearly agree. Unit 3 mends the variance.
+# The two formulas are equal in algebra. In float32 the second is right to seven digits, and the first is off by 2.3 %, for the square roots agree in 20 of their 24 binary digits: they are 8 float32 ulps apart. In training, cancellation waits in variances computed as E[x²] − E[x]², in differences of losses, in log-probabilities that nearly agree. Unit 3 mends the variance.
 #
 # ## Round at random
 #
@@ -505,7 +508,7 @@ hb.stochastic_roundings("bf16", x="1+2^-10")
 #
 # Useful: `torch.randint(0, n, shape, generator=generator, dtype=torch.int32)`. After cutting, `.bfloat16()` is exact. Traps: ∞ and NaN, as in exercise 1; one random number for each element; no seed of your own.
 #
-# The check rounds 16,384 copies of a number. It knows no single result, but the share that moves away from zero should be near its probability: within 0.02, five standard deviations. If something is wrong with the random numbers or the dtype, a row *complaints* says what.
+# The check rounds 16,384 copies of a number. It knows no single result, but the share that moves away from zero should be near its probability: within 0.02, at least five standard deviations. If something is wrong with the random numbers or the dtype, a row *complaints* says what.
 
 
 # %% nbgrader={"grade": false, "grade_id": "stochastic_round_bf16-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -581,9 +584,9 @@ hb.progress()
 # %% [markdown]
 # ## Look back
 #
-# 1. *Round to any count of bits*: add a bit less than half an ulp, one more if the last digit kept is odd, cut. The carry does the rest; ∞ and NaN stay out of it.
-# 2. *Predict what is lost*: steps up to half the gap in front of the number, ties included if the number is even. At a power of two the gap towards zero is half as wide. A running sum of equal terms is caught at the first power of two where the term is no more than half an ulp.
-# 3. *Storage and accumulator*: storing costs half an ulp per term, once; a narrow accumulator costs up to half an ulp of the *total*, for each term. `torch.sum` adds wide and rounds the result; a loop does not.
+# 1. *Round to any count of bits*: add one step less than half an ulp, one more if the last digit kept is odd, cut. The carry does the rest; ∞ and NaN stay out of it.
+# 2. *Predict what is lost*: steps up to half the gap in front of the number, ties included if the number is even. At a power of two above the smallest normal number, the gap towards zero is half as wide. A running sum of equal terms is caught at the first power of two where the term is no more than half an ulp.
+# 3. *Storage and accumulator*: storing costs up to half an ulp per term, once; a narrow accumulator costs up to half an ulp of the *total*, for each term. `torch.sum` adds wide and rounds the result; a loop does not.
 # 4. *Add better*: errors grow as n·u in a loop, as log₂ n · u in pairs, and stay at about 2u with Kahan's correction.
 # 5. *Cancellation*: a − b is exact for near numbers, and shows the errors that were made before. Rearrange, or keep more digits.
 # 6. *Stochastic rounding*: right on average and worse each time; small updates arrive, as often as they should.

@@ -38,6 +38,12 @@ round_mantissa.visible(
     rounding([1.125, 1.375, -1.125, -1.375], 2),
     rounding([1.99, -1.99], 3),
     rounding([math.inf, -math.inf, math.nan], 7),
+    case(
+        torch.tensor([0x7F800001]).int(),
+        7,
+        call="round_mantissa(torch.tensor([0x7F800001]).int().view(torch.float32), 7)",
+    ),
+    rounding([1e-39, -0.0], 7),
 )
 for _bits in (2, 7, 10):
     _name = f"{_bits} fraction bits"
@@ -298,8 +304,8 @@ def whole_gap(w, dtype, sign):
 
 
 @stall_threshold.wrong(
-    "at a power of two the gap towards zero is half as wide as the gap away from it, and so is the "
-    "threshold"
+    "at a power of two above the smallest normal number, the gap towards zero is half as wide as "
+    "the gap away from it, and so is the threshold"
 )
 def half_an_ulp_both_ways(w, dtype, sign):
     info = torch.finfo(dtype)
@@ -406,6 +412,28 @@ def no_floor_for_subnormal_gaps(w, dtype, sign):
     return half
 
 
+@stall_threshold.wrong(
+    "two things: for a negative w, adding leads towards zero; and below the smallest normal number "
+    "the gap stops shrinking"
+)
+def neither_negative_nor_small(w, dtype, sign):
+    info = torch.finfo(dtype)
+    ulp = math.ldexp(info.eps, math.frexp(w)[1] - 1)
+    half = ulp / 4 if sign < 0 and abs(math.frexp(w)[0]) == 0.5 else ulp / 2
+    return half - half * info.eps / 2 if abs(w) / ulp % 2 == 1 else half
+
+
+@stall_threshold.wrong(
+    "Δ need not be a power of two: between one that is lost and its double, which arrives, there "
+    "may be larger numbers that are lost, too"
+)
+def only_powers_of_two(w, dtype, sign):
+    at, delta = torch.tensor(w, dtype=dtype), torch.tensor(1.0, dtype=dtype)
+    while at + sign * delta != at:
+        delta = delta / 2
+    return delta.item()
+
+
 @stall_threshold.right("by trying: bisection over the patterns of Δ, with the dtype's own addition")
 def by_bisection(w, dtype, sign):
     ints = {2: torch.int16, 4: torch.int32}[dtype.itemsize]
@@ -473,6 +501,7 @@ pairwise_sum.visible(
     summed("pairwise_sum", [1.0, 2.0, 3.0, 4.0, 5.0], torch.float16, torch.float16),
     summed("pairwise_sum", [0.01] * 1000, torch.bfloat16, torch.bfloat16),
     summed("pairwise_sum", [0.01] * 1000, torch.bfloat16, torch.float32),
+    summed("pairwise_sum", [], torch.float16, torch.float16),
 )
 pairwise_sum.hidden(
     "one term", *(case(torch.tensor([x]).half(), torch.float16) for x in (3.0, -7.0))
@@ -574,6 +603,30 @@ def nothing_for_no_terms(xs, dtype):
             xs = torch.cat([xs, xs.new_zeros(1)])
         xs = xs[0::2] + xs[1::2]
     return xs[0] if len(xs) else None
+
+
+@pairwise_sum.wrong(
+    "a float32 tensor came in, perhaps `torch.zeros(1)` without `dtype=`, and the sum became "
+    "float32, too"
+)
+def padded_with_float32(xs, dtype):
+    xs = xs.to(dtype)
+    while len(xs) > 1:
+        if len(xs) % 2:
+            xs = torch.cat([xs, torch.zeros(1)])
+        xs = xs[0::2] + xs[1::2]
+    return xs[0] if len(xs) else torch.zeros((), dtype=dtype)
+
+
+@pairwise_sum.wrong(
+    "`.item()` makes a Python float of a term, which has 53 digits: stay with tensors of `dtype`"
+)
+def by_python_floats(xs, dtype):
+    terms = [x.item() for x in xs.to(dtype)]
+    while len(terms) > 1:
+        terms += [0.0] * (len(terms) % 2)
+        terms = [terms[k] + terms[k + 1] for k in range(0, len(terms), 2)]
+    return torch.tensor(terms[0] if terms else 0.0, dtype=dtype)
 
 
 @pairwise_sum.right("neighbours at a time, with a zero for the one without a partner")
@@ -768,6 +821,31 @@ def corrections_gathered(xs, dtype):
     return s + lost
 
 
+@kahan_sum.wrong("the sum comes back in the dtype of the terms; return it in `dtype`")
+def back_in_the_stored_dtype(xs, dtype):
+    s = c = torch.zeros((), dtype=dtype)
+    for x in xs.to(dtype):
+        y = x - c
+        t = s + y
+        c = (t - s) - y
+        s = t
+    return s.to(xs.dtype)
+
+
+@kahan_sum.wrong(
+    "the first term is in the sum twice: start with s = 0, or leave the first term out of the loop"
+)
+def first_term_twice(xs, dtype):
+    c = torch.zeros((), dtype=dtype)
+    s = xs[0].to(dtype) if len(xs) else c
+    for x in xs.to(dtype):
+        y = x - c
+        t = s + y
+        c = (t - s) - y
+        s = t
+    return s
+
+
 @kahan_sum.right("with the correction of opposite sign: what is still owed")
 def with_a_debt(xs, dtype):
     total = torch.zeros((), dtype=dtype)
@@ -801,7 +879,7 @@ stochastic_round_bf16 = Exercise(
     compare=close(
         atol=0.02,
         why="a share of 16,384 draws has a standard deviation of √(p(1 − p)/16384) < 0.004, and "
-        "this is five of them",
+        "this is at least five of them",
     ),
 )
 
@@ -822,7 +900,12 @@ def rounded(text, seed=0):
 
 
 stochastic_round_bf16.visible(
-    rounded("1 + 2**-10"), rounded("-1 - 2**-10"), rounded("1.5"), rounded("2 - 2**-9", seed=3)
+    rounded("1 + 2**-10"),
+    rounded("-1 - 2**-10"),
+    rounded("1.5"),
+    rounded("2 - 2**-9", seed=3),
+    case(math.inf, 0, call="16,384 × ∞, generator with seed 0"),
+    case(0x7F800001, 0, call="16,384 × the NaN with the pattern 0x7F800001, generator with seed 0"),
 )
 for _value in (1 + 2**-8, 1 + 3 * 2**-9, 100.1, 1 + 2**-7 + 2**-12):
     stochastic_round_bf16.hidden("positive numbers", case(_value, 3))
