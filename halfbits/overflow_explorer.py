@@ -77,12 +77,25 @@ def overflow_explorer(scale: float = 1) -> OverflowExplorer:
     keys = [(fmt, ending) for fmt in _CHOICES for ending in ENDINGS]
     return OverflowExplorer(
         traces={f"{fmt} {ending}": _for_page(fmt, ending) for fmt, ending in keys},
-        steps={name: [called, formula] for name, (called, formula, *_) in STEPS.items()},
+        steps={
+            name: [called, formula, _after_shift(formula)]
+            for name, (called, formula, *_) in STEPS.items()
+        },
         formats=for_page(_CHOICES),
         endings=list(ENDINGS),
         powers=list(POWERS),
         power=start,
     )
+
+
+def _called(name: str, shifted: bool) -> tuple[str, str]:
+    """How a step is called and what it computes, of z or, in a stable ending, of z − max."""
+    called, formula, *_ = STEPS[name]
+    return called, _after_shift(formula) if shifted else formula
+
+
+def _after_shift(formula: str) -> str:
+    return formula.replace("exp(z)", "exp(z − max)").replace("= z −", "= z − max −")
 
 
 @style()
@@ -111,7 +124,8 @@ def overflow_trace(scale: float = 8, fmt: Which = "fp16", ending: str = "softmax
         _draw_row(axes, y, row, fmt)
     axes.set_ylim(len(found.rows) - 0.4, -0.6)
     _draw_limits(axes, fmt)
-    labels = [": ".join(STEPS[row.name][:2]) for row in found.rows]
+    shifted = any(row.name == "shift" for row in found.rows)
+    labels = [": ".join(_called(row.name, shifted)) for row in found.rows]
     axes.set_yticks(range(len(found.rows)), labels)
     axes.tick_params(axis="y", length=0)
     for tick, row in zip(axes.get_yticklabels(), found.rows, strict=True):

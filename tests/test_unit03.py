@@ -70,6 +70,11 @@ def test_the_worked_example_of_softmax():
     assert f"{sum(e):.3f}" == "1.503"
 
 
+def test_fp16_step_by_step_gives_06655():
+    e = (half(12, 11, 10) - 12).exp()
+    assert f"{(e / e.sum())[0].item():.4f}" == "0.6655"
+
+
 def test_an_epsilon_in_the_logarithm_is_a_ceiling_with_a_nan_for_a_gradient():
     for gap in (18, 20, 100):
         logits = half(0, gap).requires_grad_()
@@ -85,6 +90,19 @@ def test_a_gap_of_20():
 
 
 # Norms and variances
+
+
+def test_var_mean_of_one_number_needs_correction_0():
+    one = torch.tensor([10005.0])
+    assert [v.item() for v in torch.var_mean(one, correction=0)] == [0, 10005]
+    with pytest.warns(UserWarning, match="degrees of freedom"):
+        assert torch.var_mean(one)[0].isnan()
+
+
+def test_the_variance_of_exercise_4_is_unbiased():
+    torch.manual_seed(0)
+    z = torch.randn(1000).double()
+    assert [f"{z.var(correction=c).item():.3f}" for c in (1, 0)] == ["1.058", "1.057"]
 
 
 def test_the_worked_examples_of_norm_and_variance():
@@ -134,6 +152,17 @@ def test_what_the_lesson_says_of_minilm():
     assert weights.subnormal > 0.4 and weights.flushed < 0.002  # blurred, not erased
 
 
+def test_a_loss_256_times_smaller_flushes_a_fifth():
+    g = recorded_gradients()
+    flushed = [((g != 0) & ((g * s).half() == 0)).float().mean().item() for s in (1, 2**-8)]
+    assert [f"{100 * share:.1g}" for share in flushed] == ["0.2", "2e+01"]
+
+
+def test_a_number_a_little_below_two_to_the_minus_14_rounds_up_to_it():
+    g = torch.tensor([6.1034e-5, 6.1e-5])
+    assert (g < 2**-14).all() and (g.half() == 2**-14).tolist() == [True, False]
+
+
 def test_a_scale_that_is_a_power_of_two_changes_no_digit():
     g = recorded_gradients()
     assert torch.equal(g * 2.0**16 / 2.0**16, g)
@@ -163,7 +192,7 @@ def test_the_worked_example_of_the_report():
 def test_quiz_long_vector():
     sums = [half(*[16.0] * n).square().sum().item() for n in (255, 256)]
     assert sums == [65280, INF]
-    assert half(*[16.0] * 4095).sum().isinf()
+    assert half(*[16.0] * 4094).sum() == 65504 and half(*[16.0] * 4095).sum().isinf()
 
 
 @pytest.mark.parametrize(
@@ -188,7 +217,7 @@ def test_quiz_layer_norm_spoils_every_entry():
 
 def test_quiz_smallest_scale():
     g = torch.tensor(2.0**-30)
-    assert [(g * s).half().item() for s in (32, 64)] == [0, 2.0**-24]
+    assert [(g * s).half().item() for s in (32, 33, 48, 64)] == [0, *[2.0**-24] * 3]
 
 
 def test_quiz_ssd():

@@ -1,11 +1,11 @@
 // The histogram of recorded gradients over fp16's window: slide the loss scale or drag the bars.
 
-const WINDOW = { min: -47, max: 22 }; // exponents on the axis; exact zeros have a bar of their own at its left, all of whose height is 100%
-const ZERO_BAR = [-46.4, -43.6];
+const WINDOW = { min: -42, max: 22 }; // exponents on the axis
+const ZERO_BAR = { left: 42, right: 62 }; // exact zeros stand apart, left of the axis, on a scale of their own: 0 to 100%
 const TICKS = [-40, -35, -30, -25, -20, -14, -10, -5, 0, 5, 10, 16, 20];
 const FEW = [-25, -14, 0, 16];
 const ZONES = [
-  { key: "flushed", name: "flushed to 0", brief: "flushed", from: -42, to: -25 },
+  { key: "flushed", name: "flushed to 0", brief: "to 0", from: -42, to: -25 },
   { key: "subnormal", name: "subnormal", brief: "subn.", from: -25, to: -14 },
   { key: "normal", name: "normal", brief: "normal", from: -14, to: 16 },
   { key: "overflow", name: "overflow", brief: "∞", from: 16, to: 22 },
@@ -55,7 +55,7 @@ function render({ model, el }) {
   });
   const picture = chart({
     label: "Histogram of gradient magnitudes after scaling, over the zones of fp16", height: 300,
-    margin: { left: 52, top: 34 }, x: WINDOW, y: { min: 0, max: 1 },
+    margin: { left: 132, top: 34 }, x: WINDOW, y: { min: 0, max: 1 },
   });
   const hatch = `hb-hatch-${Math.random().toString(36).slice(2, 9)}`;
   const { tiles, fill } = readout();
@@ -71,8 +71,8 @@ function render({ model, el }) {
     const { total, rows } = recorded[kind];
     const tallest = (100 * Math.max(...rows.map((row) => row[1]))) / total;
     picture.axes(
-      { ...WINDOW, ticks: picture.width < 560 ? FEW : TICKS, say: (e) => (e ? `2${superscript(e)}` : "1"), label: "magnitude of gradient × loss scale, by power of two" },
-      { min: 0, max: tallest * 1.08, say: (y) => `${short(y)}%`, label: "share of all gradients" });
+      { ...WINDOW, ticks: picture.width < 560 ? FEW : TICKS, say: (e) => (e ? `2${superscript(e)}` : "1"), label: picture.width < 560 ? "gradient × loss scale, magnitude" : "magnitude of gradient × loss scale, by power of two" },
+      { min: 0, max: tallest * 1.08, say: (y) => `${short(y)}%` });
     drawZones();
   }
 
@@ -84,13 +84,16 @@ function render({ model, el }) {
       s("text", { x: key === "overflow" ? x(to) - 2 : (x(from) + x(to)) / 2, y: top - 9, "text-anchor": key === "overflow" ? "end" : "middle", class: "hb-zone-name" }, picture.width < 560 ? brief : name),
     ]);
     const zero = recorded[kind].zeros / recorded[kind].total;
-    const [left, right] = ZERO_BAR.map(x);
+    const { left, right } = ZERO_BAR;
+    const height = (share) => bottom - share * (bottom - top);
     bars = s("g");
     picture.plot.replaceChildren(...zones,
-      s("rect", { x: left, width: right - left, y: bottom - zero * (bottom - top), height: zero * (bottom - top), class: "hb-bar hb-flushed" }),
+      s("rect", { x: left, width: right - left, y: height(zero), height: bottom - height(zero), class: "hb-bar hb-flushed" }),
       s("rect", { x: left, width: right - left, y: top, height: bottom - top, class: "hb-zero" }),
+      ...[0, 0.5, 1].map((share) => s("text", { x: left - 5, y: height(share) + 4, "text-anchor": "end" }, `${100 * share}%`)),
       s("text", { x: (left + right) / 2, y: bottom + 16, "text-anchor": "middle" }, "0"),
-      s("text", { x: (left + right) / 2, y: top - 9, "text-anchor": "middle", class: "hb-zone-name" }, picture.width < 560 ? "" : percent(zero)), bars);
+      s("text", { transform: `translate(${left + 36} ${(top + bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, "share of all gradients"),
+      s("text", { x: (left + right) / 2, y: top - 9, "text-anchor": "middle", class: "hb-zone-name" }, percent(zero)), bars);
   }
 
   function draw() {

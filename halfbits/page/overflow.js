@@ -38,7 +38,9 @@ function render({ model, el }) {
     const steps = model.get("steps");
     const [low, high] = [Math.log2(ulpOf(0, format)), Math.log2(largestOf(format))];
     const place = (x) => (100 * (Math.log2(x) - low)) / (high - low);
-    rows = names.map((name, i) => traceRow(steps[name], name, counts[i], place));
+    const shifted = names.includes("shift");
+    const called = (name) => [steps[name][0], steps[name][shifted ? 2 : 1]];
+    rows = names.map((name, i) => traceRow(called(name), name, counts[i], place));
     const one = h("span", { style: `left: ${place(1)}%` }, "1");
     table.replaceChildren(
       h("thead", {}, h("tr", {}, h("td", { class: "hb-rail" }), h("th", { scope: "col", class: "hb-step" }, "step"),

@@ -89,7 +89,7 @@ function render({ model, el }) {
       h("div", { class: "hb-choice", role: "group", "aria-label": "examples" }, h("span", { class: "hb-label", "aria-hidden": "true" }, "try"), ...examples)),
     h("div", { class: "hb-logits" }, ...sliders.map((one) => one.node)),
     h("div", { class: "hb-panels" }, ...panels.map((one) => one.node)),
-    h("p", { class: "hb-note" }, "Bars: p, dashed lines: the exact probabilities. Struck through: flushed to 0."), status);
+    h("p", { class: "hb-note" }, "Bars: p, hatched in red where it is NaN. Dashed lines: the exact probabilities. Struck through: flushed to 0."), status);
   widget.classList.add("hb-softmax");
 
   function draw() {

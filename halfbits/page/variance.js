@@ -37,10 +37,12 @@ function render({ model, el }) {
     y: { min: EDGE.low / 3, max: EDGE.high * 3, log: 10, ticks: [-3, -1, 1, 3, 5, 7, 9, 11].map((e) => 10 ** e), say: (y) => (y === EDGE.low ? "0" : y === EDGE.high ? "∞" : y === 10 ? "10" : tickLabel(y, 10)), label: "variance, magnitude" },
   });
   const { tiles, fill } = legend(ways);
+  const note = h("p", { class: "hb-note" }, s("svg", { viewBox: "0 0 24 14", class: "hb-sample", "aria-hidden": "true" },
+    marker("triangle", 12, 7, 5, { class: "hb-below" })), " negative: a variance cannot be; it is drawn at its magnitude.");
   const status = statusLine();
   const cursor = s("g");
   const widget = root(el, "Variance in three ways",
-    h("div", { class: "hb-controls" }, meanSlider.node, formatChoice.node), picture.svg, tiles, status);
+    h("div", { class: "hb-controls" }, meanSlider.node, formatChoice.node), picture.svg, tiles, note, status);
   widget.classList.add("hb-variance");
   const place = (i) => picture.x(means[i] ? Math.log10(means[i]) : -1);
 

@@ -25,7 +25,7 @@
 # **What you need**: Unit 1 (the limits of fp16 and bf16, rounding at both ends of the range); from Unit 2 that a difference of nearly equal numbers loses its digits (*cancellation*). Softmax, cross entropy and attention as one meets them in PyTorch. No GPU.
 # **Time**: about 130 minutes with the exercises. **Points**: 31, of which 6 are for a quiz and 3 for a written answer.
 #
-# fp16 ends at 65504, and at the lower end at 2⁻²⁴. A result of a formula can lie well inside this range while a number *on the way* to it does not. Such a formula can mostly be written differently, so that it says the same and no step leaves the range. This unit is about finding the step, and about the few rewritings that nearly all of deep learning needs.
+# fp16 ends at 65504, and at the lower end at 2⁻²⁴. A result of a formula can lie well inside this range while a number *on the way* to it does not. Such a formula can usually be written differently, so that it says the same and no step leaves the range. This unit is about finding the step, and about the few rewritings that nearly all of deep learning needs.
 
 # %% tags=["imports"]
 import math
@@ -37,7 +37,7 @@ import halfbits as hb
 # %% [markdown]
 # ## Predict three results
 #
-# Three modest questions: a softmax of three logits, the length of a vector of 4096 equal numbers, the variance of a thousand numbers around 10,000. The true answers are 0.665, 0.245, 0.090; 19200; 1.057. The first two are computed in fp16, the third in float32. **Predict** what comes out of each line:
+# Three modest questions: a softmax of three logits, the length of a vector of 4096 equal numbers, the variance of a thousand numbers around 10,000. The true answers are 0.665, 0.245, 0.090; 19200; 1.057 (divided by the count, not unbiased). The first two are computed in fp16, the third in float32. **Predict** what comes out of each line:
 
 # %%
 logits = torch.tensor([12.0, 11.0, 10.0], dtype=torch.float16)
@@ -49,7 +49,7 @@ x = 10_000 + torch.randn(1000)
 print("variance:", ((x * x).mean() - x.mean() ** 2).item())
 
 # %% [markdown]
-# A probability that is not a number, a length that is infinite, and a negative variance, each from the formula in the textbook, and each single operation was rounded as IEEE 754 says. At the end of this unit your functions will give the right answers in the same formats.
+# A probability that is not a number, a length that is infinite, and a negative variance, each from the formula in the textbook, and no single operation did anything wrong: each was rounded as IEEE 754 says. At the end of this unit your functions will give the right answers in the same formats.
 #
 # ## Find where the range ends
 #
@@ -83,7 +83,7 @@ ones = torch.ones(70_000, dtype=torch.float16)
 print("sum:", ones.sum().item(), "  mean:", ones.mean().item())
 
 # %% [markdown]
-# PyTorch adds both up in float32 inside and converts to fp16 at the end. The sum does not survive that, the mean does. Remember it for batches: `losses.mean()` is safer than `losses.sum() / n`.
+# PyTorch in effect adds both up in float32 and converts to fp16 at the end. The sum does not survive that, the mean does. Remember it for batches: `losses.mean()` is safer than `losses.sum() / n`.
 #
 # ## Follow an infinity
 #
@@ -97,7 +97,7 @@ nan = math.nan
 print("NaN × 0", nan * 0, "    NaN > 1", nan > 1, "  NaN = NaN", nan == nan)
 
 # %% [markdown]
-# The second line is where NaN comes from. Each of the three asks for the size of something that is lost: two numbers that are too large may differ by anything, their quotient may be anything, and so may the product of "too small" and "too large". From then on every sum, product or mean that a NaN enters is NaN, and every comparison with it is false.
+# The second line is where NaN comes from. Each of the three asks for the size of something that is lost: two numbers that are too large may differ by anything, their quotient may be anything, and so may the product of "too small" and "too large". From then on every sum, product or mean that a NaN enters is NaN, and every comparison with it is false, except ≠, which is true.
 #
 # So the usual story has three acts. Somewhere a number overflows to ∞. Some layers later a difference or a quotient of infinities is NaN. The loss, a mean, is NaN, so is every gradient, and the optimizer writes NaN into every weight. What you see is the last act; what you look for is the first. The naive softmax of [12, 11, 10] plays it all in one line: $e^{12} = \infty$, the sum is ∞, ∞/∞ = NaN.
 #
@@ -151,6 +151,8 @@ hb.softmax_steps([12, 11, 10], "fp16")
 # | $e^{x-12}$ | 1 | 0.368 | 0.135 | 1.503 |
 # | divided by the sum | 0.665 | 0.245 | 0.090 | 1 |
 #
+# (These are exact results, rounded to three places. The picture above shows 0.6655 for the first: in fp16 every step is rounded.)
+#
 # - No exponential exceeds 1, so none overflows.
 # - The sum lies between 1 and the number of logits n: it does not overflow as long as n is at most 65504, and it is never 0.
 # - What underflows is at most 2⁻²⁵ of the largest term. Its probability is 0 in fp16 in any case.
@@ -160,7 +162,7 @@ hb.softmax_steps([12, 11, 10], "fp16")
 #
 # Write it along one dimension of a tensor, in fp16 from beginning to end: no wider dtype on the way, and not PyTorch's own softmax. Do not change the tensor that you were given, and leave autograd able to compute a gradient: make new tensors, no `-=` or `/=`. Every slice along `dim` has at least one finite logit.
 #
-# Useful: `x.amax(dim, keepdim=True)` and `e.sum(dim, keepdim=True)`. With `keepdim=True` the reduced dimension stays, with length 1, so that the result lines up with `x` in `x - …`.
+# Useful: `x.amax(dim, keepdim=True)` and `e.sum(dim, keepdim=True)`. With `keepdim=True` the reduced dimension stays, with length 1, so that the result lines up with `x` in `x - …`. (`x.max(dim, keepdim=True)` returns a pair, values and indices; from a pair `x - …` is a TypeError. `amax` returns the values alone.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "softmax16-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -330,9 +332,9 @@ hb.variance_explorer()
 hb.variances("fp32")
 
 # %% [markdown]
-# At a mean of 10⁴ the squares are near 10⁸, and there the gap between float32 numbers is 8. Both means of the difference are rounded to such steps, and the variance, about 1, is smaller than one step. What comes out is a small multiple of 8: −8, 0, 8. No range was left; it is cancellation. Nothing negative can be a variance, and a square root of it, as in a normalization layer, is NaN.
+# At a mean of 10⁴ the squares are near 10⁸, and there the gap between float32 numbers is 8. Both means of the difference are rounded to such steps, and the variance, about 1, is smaller than one step. What comes out is a small multiple of 8: −8, 0, 8. Nothing left the range; this is cancellation. Nothing negative can be a variance, and a square root of it, as in a normalization layer, is NaN.
 #
-# **Two passes** cure it: first the mean, then the mean of $(x - \bar x)^2$, which subtracts while the numbers are still small. But a stream of activations passes only once. What then?
+# **Two passes** cure it: first the mean, then the mean of $(x - \bar x)^2$, which subtracts before it squares, while the rounding is still small. But a stream of activations passes only once. What then?
 #
 # **Combine.** Keep three numbers of what has been seen: the count n, the mean, and $M_2$, the sum of squared deviations from that mean. A new chunk has its own three: k, its mean, its $M_2$. With δ = its mean − the mean so far, both parts together have
 #
@@ -350,7 +352,9 @@ hb.variances("fp32")
 #
 # ### Exercise 4: `running_var`
 #
-# `chunks` gives tensors of float32 numbers, one after the other, and only once. Their lengths differ; a chunk can be empty, all together hold at least two numbers. Return the variance of all numbers as a float32 tensor. Stay in float32, without Python floats (`.item()`) and without putting the chunks together (`torch.cat`). Within a chunk you may use what you like, `torch.var_mean`, too.
+# `chunks` gives tensors of float32 numbers, one after the other, and only once. Their lengths differ; a chunk can be empty, all together hold at least two numbers. Return the variance of all numbers as a float32 tensor. Do not keep the chunks: each is seen once, and there is no room for all of them (so no `torch.cat`). Stay in float32: the counts may be Python numbers; the mean and $M_2$ stay float32 tensors (no `.item()`).
+#
+# Within a chunk you may use what you like, such as `torch.var_mean(c, correction=0)`, which returns the variance and the mean of `c`. With `correction=0` it divides by k. By default it divides by k − 1, which is 0 for a chunk of one number, and the variance is NaN.
 
 
 # %% nbgrader={"grade": false, "grade_id": "running_var-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -375,7 +379,7 @@ def running_var(chunks, unbiased: bool) -> torch.Tensor:
 
 
 # %% [markdown]
-# Your variance of the same thousand numbers, moved away from 0. It should stay near 1.058:
+# Your variance of the same thousand numbers, moved away from 0. It should stay near 1.058 (unbiased):
 
 # %%
 torch.manual_seed(0)
@@ -414,7 +418,7 @@ for name, low in (("−∞", -math.inf), ("finfo.min", torch.finfo(torch.float16
     print(f"all masked with {name:9}:", torch.softmax(row, 0).tolist())
 
 # %% [markdown]
-# Equal weights, which are as good as any for a row that nobody reads. The number must be that of the dtype of the scores: the one of float32 is −∞ in fp16, and in bf16 as well, because it lies more than half a step beyond bf16's last number.
+# Equal weights, which are as good as any for a row that nobody reads. It must be a number that the dtype of the scores has: the one of float32 is −∞ in fp16, and in bf16 as well, because it lies more than half a step beyond bf16's last number.
 #
 # For sharp eyes: finfo.min is finite, and finfo.min plus a *score* need not be. **Predict** what a fully masked row of scores of −20 gives, before you run this:
 
@@ -427,7 +431,7 @@ print(row.tolist(), "→", torch.softmax(row, 0).tolist())
 #
 # ### Exercise 5: `mask_bias`
 #
-# Make the additive bias from a boolean mask, where True means *may be attended to* (as in `scaled_dot_product_attention`). The check adds nothing to it: it takes the softmax of your bias along the last dimension, as for scores that are all 0. A masked position must get the weight 0, and a row that is masked as a whole equal weights. For a row with the mask (True, False, True) the weights are ½, 0, ½.
+# Make the additive bias from a boolean mask, where True means *may be attended to* (as in `scaled_dot_product_attention`). The check takes the softmax of the bias alone, along the last dimension, as if all scores were 0. A masked position must get the weight 0, and a row that is masked as a whole equal weights. For a row with the mask (True, False, True) the weights are ½, 0, ½.
 
 
 # %% nbgrader={"grade": false, "grade_id": "mask_bias-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -461,7 +465,7 @@ hb.check("mask_bias")
 # %% [markdown]
 # ## Sort real gradients
 #
-# So far single formulas. Now a whole network: MiniLM, a transformer of 22.7 million weights, after one backward pass of a classification loss over 16 sentences, in float32. Here are 100,000 of its weights' gradients, drawn at random:
+# So far single formulas. Now a whole network: MiniLM, a transformer of 22.7 million weights, after one backward pass of a classification loss over 16 sentences, in float32. Here are 100,000 of its weights' gradients, drawn at random. (The picture further down counts all 22.7 million of them, so what is rare, such as the first overflow, can differ.)
 
 # %%
 g = hb.recorded_gradients()
@@ -471,15 +475,15 @@ print(f"largest {sizes.max():.1e}, median of those that are not 0 {sizes.median(
 # %% [markdown]
 # Their middle lies below 2⁻¹⁴ ≈ 6.1 × 10⁻⁵, where fp16's normal numbers end. If a gradient is multiplied by a scale (1 for now) and converted to fp16, it meets one of five fates:
 #
-# | | in float32 | in fp16 | what is lost |
+# | | times the scale, in float32 | in fp16 | what is lost |
 # |---|---|---|---|
 # | **zero** | 0 | 0 | nothing: there was no gradient |
 # | **flushed** | not 0, at most 2⁻²⁵ | 0 | everything |
-# | **subnormal** | up to 2⁻¹⁴ | not 0, but below 2⁻¹⁴ | bits: the smaller, the fewer are left |
-# | **normal** | up to 65520 | 11 significant bits | no more than rounding takes |
+# | **subnormal** | from above 2⁻²⁵ to about 2⁻¹⁴ | not 0, but below 2⁻¹⁴ | bits: the smaller, the fewer are left |
+# | **normal** | from about 2⁻¹⁴ to below 65520 | 11 significant bits | no more than rounding takes |
 # | **overflow** | from 65520 on | ∞ | everything, and the step with it |
 #
-# The boundary of what is flushed is 2⁻²⁵ and not the smallest number of fp16, 2⁻²⁴, because conversion rounds to the *nearest*: what lies above half of 2⁻²⁴ is rounded up. Exactly half is a tie, and goes to the even neighbour, 0.
+# The boundary of what is flushed is 2⁻²⁵ and not the smallest number of fp16, 2⁻²⁴, because conversion rounds to the *nearest*: what lies above half of 2⁻²⁴ is rounded up. Exactly half is a tie, and goes to the even neighbour, 0. It is "about" 2⁻¹⁴ for the same reason: 6.1034 × 10⁻⁵ lies a little below 2⁻¹⁴ and is rounded up to it, so what comes out is normal.
 
 # %%
 torch.tensor([2.9e-8, 2.0**-25, 3e-8, 2.0**-24]).half()
@@ -534,7 +538,7 @@ def grad_report(g: torch.Tensor, scale: float) -> dict[str, float]:
 
 
 # %% [markdown]
-# Your report on the real gradients. The first row has a scale below 1, as if the loss had been divided by 256: so much can depend on where a loss happens to lie.
+# Your report on the real gradients. The first row has a scale below 1: with a loss 256 times smaller, 20 % of the gradients would be flushed instead of 0.2 %. So much can depend on where a loss happens to lie.
 
 # %%
 calls = {f"scale 2^{k}": (g, 2.0**k) for k in (-8, 0, 3, 8, 16, 24)}
@@ -607,7 +611,7 @@ hb.progress()
 # 4. *Masks*: the most negative finite number of the scores' own dtype; −∞ makes NaN in a row that is masked as a whole.
 # 5. *Gradients*: zero, flushed (up to 2⁻²⁵), subnormal (below 2⁻¹⁴), normal, overflow (from 65520 on); a loss scale shifts them all by log₂ S and leaves the zeros where they are.
 #
-# And the three results from the beginning: $e^{12}$ overflows and ∞/∞ is NaN; 300² overflows although the norm is 19200; and 10⁸ is known in float32 to a multiple of 8, so the variance of 1.057 is lost in the difference.
+# And the three results from the beginning: $e^{12}$ overflows and ∞/∞ is NaN; 300² overflows although the norm is 19200; and 10⁸ is known in float32 to a multiple of 8, so the variance of 1.057 (divided by the count) is lost in the difference.
 #
 # ## In practice
 #

@@ -44,7 +44,7 @@ softmax16.visible(
     case(half([12.0, 11.0, 10.0]), 0, call="softmax16([12, 11, 10], 0)"),
     case(half([10.0, 10.0, 10.0]), 0, call="softmax16([10, 10, 10], 0)"),
     case(half([-20.0, -21.0, -22.0]), 0, call="softmax16([-20, -21, -22], 0)"),
-    case(half([[20.0, 19.0], [0.0, -1.0]]), 1, call="softmax16([[20, 19], [0, -1]], 1)"),
+    case(half([[20.0, 19.0], [0.0, -2.0]]), 1, call="softmax16([[20, 19], [0, -2]], 1)"),
     case(half([[1.0, -INF], [2.0, 3.0]]), 0, call="softmax16([[1, -inf], [2, 3]], 0)"),
 )
 softmax16.hidden("ordinary logits", case(half([0.5, -0.25, 1.0, 0.0]), 0))
@@ -70,7 +70,7 @@ softmax16.hidden(
     case((6 * random(2, 3, 3, seed=1)).half(), 1),
     case((6 * random(2, 3, 3, seed=2)).half(), -1),
 )
-softmax16.hidden("rows of very different size", case(half([[40.0, 41.0], [-3.0, -2.0]]), 1))
+softmax16.hidden("rows of very different size", case(half([[40.0, 41.0], [-3.0, -1.0]]), 1))
 
 
 @softmax16.wrong(
@@ -141,12 +141,30 @@ def ready_made(x, dim):
 
 
 @softmax16.wrong(
-    "without `keepdim=True` the maxima line up with the last dimension, whichever `dim` they "
-    "were taken over"
+    "`x.amax(dim)` and `e.sum(dim)` have lost the dimension, and line up with the last one, "
+    "whichever `dim` they were taken over: with `keepdim=True` they line up with `x`"
 )
 def without_keepdim(x, dim):
     e = (x - x.amax(dim)).exp()
     return e / e.sum(dim, keepdim=True)
+
+
+@softmax16.wrong(
+    "`x.amax(dim)` and `e.sum(dim)` have lost the dimension, and line up with the last one, "
+    "whichever `dim` they were taken over: with `keepdim=True` they line up with `x`"
+)
+def sum_without_keepdim(x, dim):
+    e = (x - x.amax(dim, keepdim=True)).exp()
+    return e / e.sum(dim)
+
+
+@softmax16.wrong(
+    "`x.amax(dim)` and `e.sum(dim)` have lost the dimension, and line up with the last one, "
+    "whichever `dim` they were taken over: with `keepdim=True` they line up with `x`"
+)
+def both_without_keepdim(x, dim):
+    e = (x - x.amax(dim)).exp()
+    return e / e.sum(dim)
 
 
 @softmax16.wrong("`dim` is ignored: the last dimension is used whatever it says")
@@ -218,6 +236,7 @@ cross_entropy16.visible(
     shown_loss([[0, 20]], [0]),
     shown_loss([[1000, 1000, 1000]], [2]),
     shown_loss([[0, 3], [30, 1]], [0, 1]),
+    shown_loss([[0, -INF, 1]], [0]),
 )
 cross_entropy16.hidden(
     "ordinary batches",
@@ -437,6 +456,15 @@ def largest_entry(x):
     top = x.max()
     y = x / torch.where(top == 0, torch.ones_like(top), top)
     return top * (y * y).sum().sqrt()
+
+
+@safe_norm16.wrong(
+    "the largest entry is not the largest magnitude: with negative entries the scale is too small, "
+    "or the norm comes out negative. Take `x.abs().max()`"
+)
+def largest_entry_without_guard(x):
+    top = x.max()
+    return top * (x / top).pow(2).sum().sqrt()
 
 
 @safe_norm16.wrong(
@@ -691,6 +719,42 @@ def empty_chunk_not_skipped(chunks, unbiased):
 
 
 @running_var.wrong(
+    "`torch.var_mean` divides by k − 1 unless you say `correction=0`: for a chunk of one number "
+    "this is 0/0, and the NaN spreads"
+)
+def correction_left_at_one(chunks, unbiased):
+    count, mean, m2 = 0, torch.zeros(()), torch.zeros(())
+    for chunk in chunks:
+        n = chunk.numel()
+        if n == 0:
+            continue
+        variance, its_mean = torch.var_mean(chunk)
+        delta = its_mean - mean
+        m2 = m2 + variance * (n - 1) + delta * delta * (count * n / (count + n))
+        mean = mean + delta * (n / (count + n))
+        count += n
+    return m2 / (count - unbiased)
+
+
+@running_var.wrong(
+    "`torch.var_mean` divides by k − 1 unless you say `correction=0`: for a chunk of one number "
+    "this is 0/0, and the NaN spreads"
+)
+def correction_left_at_one_times_k(chunks, unbiased):
+    count, mean, m2 = 0, torch.zeros(()), torch.zeros(())
+    for chunk in chunks:
+        n = chunk.numel()
+        if n == 0:
+            continue
+        variance, its_mean = torch.var_mean(chunk)
+        delta = its_mean - mean
+        m2 = m2 + variance * n + delta * delta * (count * n / (count + n))
+        mean = mean + delta * (n / (count + n))
+        count += n
+    return m2 / (count - unbiased)
+
+
+@running_var.wrong(
     "this keeps all chunks and puts them together; with a stream of activations there is no room "
     "for that. Keep three numbers: count, mean, sum of squared deviations"
 )
@@ -920,6 +984,7 @@ grad_report.visible(
     shown_gradients(MIXED, 1.0),
     shown_gradients(MIXED, 4096.0),
     shown_gradients([65519.0, 7e4], 1.0),
+    shown_gradients([6.1034e-5, 6.1e-5], 1.0),
 )
 grad_report.hidden("zeros, which are no loss", case(torch.tensor([0.0, -0.0, 0.0, 1.0]), 1024.0))
 grad_report.hidden("the boundary of what is flushed", case(EDGES, 1.0), case(EDGES / 64, 64.0))
@@ -1062,6 +1127,55 @@ def sign_forgotten(g, scale):
         "flushed": ((g != 0) & (h == 0)).sum().item() / n,
         "subnormal": ((h != 0) & (h < tiny)).sum().item() / n,
         "normal": (h.isfinite() & (h >= tiny)).sum().item() / n,
+        "overflow": h.isinf().sum().item() / n,
+    }
+
+
+@grad_report.wrong(
+    "negative gradients are small or large by their magnitude: compare `abs()` with the boundaries"
+)
+def sign_forgotten_at_the_boundaries(g, scale):
+    s = g * scale
+    h = s.half()
+    n = g.numel()
+    return {
+        "zero": (s == 0).sum().item() / n,
+        "flushed": ((s != 0) & (s <= 2.0**-25)).sum().item() / n,
+        "subnormal": ((s > 2.0**-25) & (h < 2.0**-14)).sum().item() / n,
+        "normal": ((h >= 2.0**-14) & (s < 65520)).sum().item() / n,
+        "overflow": (s >= 65520).sum().item() / n,
+    }
+
+
+@grad_report.wrong(
+    "the scaled float32 numbers are sorted, not what comes out in fp16: a number a little below "
+    "2⁻¹⁴ is rounded up to it and is normal. Convert first, then compare with 2⁻¹⁴"
+)
+def float32_thresholds(g, scale):
+    s = (g * scale).abs()
+    n = g.numel()
+    return {
+        "zero": (s == 0).sum().item() / n,
+        "flushed": ((s > 0) & (s <= 2.0**-25)).sum().item() / n,
+        "subnormal": ((s > 2.0**-25) & (s < 2.0**-14)).sum().item() / n,
+        "normal": ((s >= 2.0**-14) & (s < 65520)).sum().item() / n,
+        "overflow": (s >= 65520).sum().item() / n,
+    }
+
+
+@grad_report.wrong(
+    "`zero` counts the zeros of the fp16 result, so what was flushed is counted there as well: "
+    "ask whether the float32 gradient `g` is 0"
+)
+def zero_of_the_result(g, scale):
+    h = (g * scale).half()
+    tiny = torch.finfo(torch.float16).tiny
+    n = g.numel()
+    return {
+        "zero": (h == 0).sum().item() / n,
+        "flushed": ((g != 0) & (h == 0)).sum().item() / n,
+        "subnormal": ((h != 0) & (h.abs() < tiny)).sum().item() / n,
+        "normal": (h.isfinite() & (h.abs() >= tiny)).sum().item() / n,
         "overflow": h.isinf().sum().item() / n,
     }
 
