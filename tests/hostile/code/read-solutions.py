@@ -16,5 +16,5 @@ def walk(top, words):
                 show(os.path.join(where, name))
 walk('/', ['canary'])
 for where, _, names in os.walk('/'):
-    if {'exercises.py', 'quiz.yaml', '97_hostile.py', 'gradebook.db'} & {*names}:
+    if {'exercises.py', 'quiz.yaml', '97_hostile.py'} & {*names}:
         print('REACHED', where)
