@@ -40,7 +40,9 @@ def test_what_is_solved_clicked_and_saved_is_counted(lab: Lab, start: str):
     expect(lab.page.get_by_text("Half the bits, half the bytes.")).to_be_visible()
     lab.command("docmanager:save")
     said = lab.run_code("hb.progress()")
-    first, second, *_ = (line for line in said.splitlines() if "minutes" not in line and " of " in line)
+    first, second, *_ = (
+        line for line in said.splitlines() if "minutes" not in line and " of " in line
+    )
     assert first.startswith("Start here") and first.count("1 of 1") == 2
     assert second.startswith("Unit 1") and "0 of 5" in second and "0 of 6" in second
     picture = lab.page.locator("figure[aria-label*='1 of 1 exercises pass']").last
