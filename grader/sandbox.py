@@ -186,7 +186,8 @@ class Sandbox:
         ran.fault = reader.fault or _fault(event, self.limits, _ended(reader.frames))
         ran.usage = {k: event[k] for k in ("wall", "cpu", "memory")} if event else {}
         # A SIGKILL that no limit sent may have come from outside, as when memory runs out.
-        ran.lost = event is None or (event["exit"] == -signal.SIGKILL and not event["limit"])
+        killed = event is None or (event["exit"] == -signal.SIGKILL and not event["limit"])
+        ran.lost = killed and not reader.fault
         if event is None or event["stuck"] or reader.fault:
             self.stop()
         return ran

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,6 +39,7 @@ class Unit:
         path = self.folder / "exercises.py"
         spec = importlib.util.spec_from_file_location(f"exercises_of_{self.name}", path)
         module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # where inspect looks for the source of a class
         spec.loader.exec_module(module)
         found = [value for value in vars(module).values() if isinstance(value, Exercise)]
         for exercise in found:

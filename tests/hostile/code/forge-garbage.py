@@ -5,7 +5,7 @@
 # says: cannot be read
 
 import os
-for fd in range(3, 40):
+for fd in map(int, os.listdir('/proc/self/fd')):
     try: os.write(fd, b'\xff' * 100)
     except OSError: pass
 def double(x):
