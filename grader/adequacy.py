@@ -10,7 +10,7 @@ from grader.build import exercise_of
 from grader.exercise import Answer, Exercise
 from grader.tables import table
 from grader.units import Unit
-from halfbits.observe import NotAttempted
+from halfbits.checking.observe import NotAttempted
 
 
 @dataclass

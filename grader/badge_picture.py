@@ -7,7 +7,7 @@ import textwrap
 from datetime import datetime
 from html import escape
 
-from halfbits.theme import FIELD_COLORS
+from halfbits.pictures.theme import FIELD_COLORS
 
 BITS = "0011010101010101"  # 1/3, as near as float16 comes
 FIELDS = ["sign"] + ["exponent"] * 5 + ["fraction"] * 10

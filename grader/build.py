@@ -16,13 +16,13 @@ from nbformat import NotebookNode
 from grader.exercise import Exercise
 from grader.problem import Problem
 from grader.units import Unit
-from halfbits.checks import CHECKS_FILE, DRIVERS_FILE, pack
-from halfbits.questions import QUIZ_FILE
+from halfbits.checking.checks import CHECKS_FILE, DRIVERS_FILE, pack
+from halfbits.quizzes.questions import QUIZ_FILE
 
 HIDDEN = """\
 # More cases run here when your work is graded.
 ### BEGIN HIDDEN TESTS
-from halfbits.checks import check_hidden
+from halfbits.checking.checks import check_hidden
 
 check_hidden({payload!r})
 ### END HIDDEN TESTS"""
@@ -31,7 +31,7 @@ QUIZ_SCORE = "quiz-score"  # grade_id of the cell that gives the points
 SCORE = """\
 hb.check_quiz()
 ### BEGIN HIDDEN TESTS
-from halfbits.quiz_check import score_quiz
+from halfbits.quizzes.quiz_check import score_quiz
 
 score_quiz({payload!r})
 ### END HIDDEN TESTS"""

@@ -36,7 +36,7 @@ from grader.record import TIMESTAMP
 from grader.tables import table
 from grader.units import Unit
 from grader.whose import Owner, owner, without_wrapper
-from halfbits.answers import ANSWERS_FILE
+from halfbits.quizzes.answers import ANSWERS_FILE
 
 BEFORE = "submitted-before"
 A_DOWNLOAD = timedelta(minutes=10)  # files that close together in time were stamped by it

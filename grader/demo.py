@@ -17,7 +17,7 @@ from grader.classroom import Classroom
 from grader.exercise import Answer, Exercise
 from grader.quizzes import Quiz
 from grader.units import Unit
-from halfbits.answers import ANSWERS_FILE
+from halfbits.quizzes.answers import ANSWERS_FILE
 
 
 @dataclass(frozen=True)

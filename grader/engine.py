@@ -30,7 +30,7 @@ from grader.runners import Runner
 from grader.sandbox import Limits, Ran
 from grader.scores import Graded, make_job, score
 from grader.units import Unit
-from halfbits.answers import ANSWERS_FILE
+from halfbits.quizzes.answers import ANSWERS_FILE
 
 LOCK = ".grading.lock"
 

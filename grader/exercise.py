@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from halfbits.checks import try_out
-from halfbits.codec import encode
-from halfbits.compare import EXACT, close, within_ulps
-from halfbits.differences import as_text
-from halfbits.judge import Verdict, seal, wrong_outputs
-from halfbits.observe import observe
+from halfbits.checking.checks import try_out
+from halfbits.checking.codec import encode
+from halfbits.checking.compare import EXACT, close, within_ulps
+from halfbits.checking.differences import as_text
+from halfbits.checking.judge import Verdict, seal, wrong_outputs
+from halfbits.checking.observe import observe
 
 __all__ = ["Answer", "Case", "Exercise", "case", "close", "sweep", "within_ulps"]
 
@@ -121,7 +121,7 @@ class Exercise:
 
     @cached_property
     def visible_spec(self) -> dict:
-        """What ``checks.json`` holds: see :mod:`halfbits.judge`."""
+        """What ``checks.json`` holds: see :mod:`halfbits.checking.judge`."""
         return self._spec(self.visible_cases)
 
     @cached_property

@@ -25,8 +25,8 @@ from grader.classroom import Classroom, last_line
 from grader.markdown import render_any
 from grader.sanitize import clean
 from grader.units import Unit
-from halfbits.quiz_report import QUIZ_STYLE
-from halfbits.report import STYLE
+from halfbits.checking.report import STYLE
+from halfbits.quizzes.quiz_report import QUIZ_STYLE
 
 ABOUT = "about-submission"  # id of the cell that says what was put right, and limits that struck
 SECONDS = 60  # for one page

@@ -18,7 +18,7 @@ from typing import Any
 from nbformat import NotebookNode, from_dict, v4
 
 from grader.bundle import Bundle
-from halfbits.answers import ANSWERS_FILE
+from halfbits.quizzes.answers import ANSWERS_FILE
 
 MAX_NOTEBOOK = 20 << 20  # bytes
 MAX_ANSWERS = 1 << 20

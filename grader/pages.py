@@ -19,7 +19,7 @@ from pygments.lexers import PythonLexer
 
 from grader.markdown import render_any
 from grader.sanitize import clean, picture
-from halfbits.report import RESULT
+from halfbits.checking.report import RESULT
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDGET_TEXT = "an interactive picture: see it in JupyterLab"

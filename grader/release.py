@@ -10,7 +10,7 @@ import nbformat
 
 from grader.classroom import Classroom
 from grader.units import COURSE, Unit, units
-from halfbits.answers import ANSWERS_FILE
+from halfbits.quizzes.answers import ANSWERS_FILE
 
 
 def build_course(target: Path, chosen: list[Unit] | None = None) -> None:

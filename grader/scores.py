@@ -18,12 +18,12 @@ from grader.build import QUIZ_SCORE
 from grader.bundle import Bundle
 from grader.intake import Submission
 from grader.sandbox import Ran
-from halfbits.answers import ANSWERS_FILE, Damaged, parse_answers
-from halfbits.judge import judge
-from halfbits.observe import Observation
-from halfbits.questions import mark_quiz
-from halfbits.quiz_report import score_view
-from halfbits.report import Report
+from halfbits.checking.judge import judge
+from halfbits.checking.observe import Observation
+from halfbits.checking.report import Report
+from halfbits.quizzes.answers import ANSWERS_FILE, Damaged, parse_answers
+from halfbits.quizzes.questions import mark_quiz
+from halfbits.quizzes.quiz_report import score_view
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from grader.exercise import Exercise
 from grader.problem import Problem
 from grader.quizzes import Quiz, load_quiz
-from halfbits.checks import DRIVERS_FILE, load_drivers
+from halfbits.checking.checks import DRIVERS_FILE, load_drivers
 
 ROOT = Path(__file__).resolve().parent.parent
 SOLUTIONS = ROOT / "solutions"

@@ -1,38 +1,42 @@
 """Half the Bits: the library that the course's notebooks import, as ``import halfbits as hb``."""
 
-from halfbits.attempts import draw_decoded, draw_ulp
-from halfbits.attempts_rounding import draw_rounded, draw_stochastic
-from halfbits.attempts_stalls import draw_stalls
-from halfbits.attempts_sums import draw_sums
-from halfbits.autocast_rules import autocast_rules
-from halfbits.bits import explore
-from halfbits.cancellation import cancellation_explorer
-from halfbits.cancellation_plot import cancellation
-from halfbits.checks import check
-from halfbits.clipping import clip_explorer, clipping
-from halfbits.dtypes import dtype_diagram, dtype_explorer
+from halfbits.checking.checks import check
 from halfbits.environment import check_environment
 from halfbits.formats import FORMATS, Format, get_format
-from halfbits.gradient_explorer import gradient_explorer, gradient_histogram
 from halfbits.gradients import recorded_gradients
-from halfbits.loss_scale import scaler_explorer, scaler_trace
-from halfbits.memory_plots import activation_bytes, activation_explorer, bytes_per_parameter
-from halfbits.numberline import number_line
-from halfbits.overflow_explorer import overflow_explorer, overflow_trace
-from halfbits.plots import range_vs_precision, spacing
+from halfbits.pictures.attempts import draw_decoded, draw_ulp
+from halfbits.pictures.attempts_rounding import draw_rounded, draw_stochastic
+from halfbits.pictures.attempts_stalls import draw_stalls
+from halfbits.pictures.attempts_sums import draw_sums
+from halfbits.pictures.autocast_rules import autocast_rules
+from halfbits.pictures.bits import explore
+from halfbits.pictures.cancellation import cancellation_explorer
+from halfbits.pictures.cancellation_plot import cancellation
+from halfbits.pictures.clipping import clip_explorer, clipping
+from halfbits.pictures.dtypes import dtype_diagram, dtype_explorer
+from halfbits.pictures.gradient_explorer import gradient_explorer, gradient_histogram
+from halfbits.pictures.loss_scale import scaler_explorer, scaler_trace
+from halfbits.pictures.memory_plots import (
+    activation_bytes,
+    activation_explorer,
+    bytes_per_parameter,
+)
+from halfbits.pictures.numberline import number_line
+from halfbits.pictures.overflow_explorer import overflow_explorer, overflow_trace
+from halfbits.pictures.plots import range_vs_precision, spacing
+from halfbits.pictures.recorded import master_weight_curves, scale_sweep
+from halfbits.pictures.results import results
+from halfbits.pictures.softmax_explorer import softmax_explorer, softmax_steps
+from halfbits.pictures.split_explorer import split_explorer
+from halfbits.pictures.splits import splits
+from halfbits.pictures.steps import step_explorer, steps
+from halfbits.pictures.stochastic import stochastic_explorer, stochastic_roundings
+from halfbits.pictures.sums import running_sums, sum_explorer
+from halfbits.pictures.tables import compare
+from halfbits.pictures.variance_explorer import variance_explorer, variances
 from halfbits.progress import progress
-from halfbits.quiz import quiz
-from halfbits.quiz_check import check_quiz
-from halfbits.recorded import master_weight_curves, scale_sweep
-from halfbits.results import results
-from halfbits.softmax_explorer import softmax_explorer, softmax_steps
-from halfbits.split_explorer import split_explorer
-from halfbits.splits import splits
-from halfbits.steps import step_explorer, steps
-from halfbits.stochastic import stochastic_explorer, stochastic_roundings
-from halfbits.sums import running_sums, sum_explorer
-from halfbits.tables import compare
-from halfbits.variance_explorer import variance_explorer, variances
+from halfbits.quizzes.quiz import quiz
+from halfbits.quizzes.quiz_check import check_quiz
 
 __all__ = [
     "FORMATS",

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from halfbits.answers import Damaged, read_answers
-from halfbits.checks import CHECKS_FILE
-from halfbits.figure import WIDTH, Picture, Shown, style
-from halfbits.questions import QUIZ_FILE
-from halfbits.report import RESULT
-from halfbits.theme import FORMAT_COLORS
+from halfbits.checking.checks import CHECKS_FILE
+from halfbits.checking.report import RESULT
+from halfbits.pictures.figure import WIDTH, Picture, Shown, style
+from halfbits.pictures.theme import FORMAT_COLORS
+from halfbits.quizzes.answers import Damaged, read_answers
+from halfbits.quizzes.questions import QUIZ_FILE
 
 STUB = "raise NotImplementedError()"
 BREAK = timedelta(minutes=15)  # a longer gap between two cells is a pause

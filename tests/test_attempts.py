@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from halfbits.attempts import draw_decoded, draw_ulp
 from halfbits.formats import FORMATS, Format, get_format
+from halfbits.pictures.attempts import draw_decoded, draw_ulp
 
 TINY = Format("tiny", 3, 2)
 FP16 = FORMATS["fp16"]

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from halfbits.autocast_rules import autocast_rules
 from halfbits.autocast_table import AutocastError, autocast_rule, autocast_table, output_dtype
+from halfbits.pictures.autocast_rules import autocast_rules
 
 TOOL = Path(__file__).parents[1] / "tools" / "autocast_tables.py"
 FP32, FP16, BF16, FP64 = torch.float32, torch.float16, torch.bfloat16, torch.float64

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-import halfbits.bits
-from halfbits.bits import explore
+import halfbits.pictures.bits
 from halfbits.formats import Format
+from halfbits.pictures.bits import explore
 from halfbits.typed import parse
 
 
@@ -102,16 +102,16 @@ def test_formats_of_ones_own_and_numbers_of_any_kind() -> None:
     assert explore(value=float("-inf")).patterns["fp16"] == "1 11111 0000000000"
 
 
-@pytest.mark.parametrize("name", ["bits", "quiz"])
+@pytest.mark.parametrize("name", ["pictures/bits", "quizzes/quiz"])
 def test_every_style_stays_inside_its_widget(name: str) -> None:
     """Both stylesheets lie on one page, and share class names such as ``hb-status``."""
-    css = Path(halfbits.bits.__file__).with_name(f"{name}.css").read_text(encoding="utf-8")
+    css = (Path(halfbits.__file__).parent / f"{name}.css").read_text(encoding="utf-8")
     css = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
     heads = [head.strip() for head in re.findall(r"([^{};]+)\{", css)]
     selectors = [head for head in heads if not head.startswith("@")]
     assert len(selectors) > 30
     for selector in re.split(r",\s*(?![^()]*\))", ", ".join(selectors)):
-        root = rf"(body\[[^]]+\] )?\.halfbits-{name}\b"
+        root = rf"(body\[[^]]+\] )?\.halfbits-{Path(name).name}\b"
         assert re.match(root, selector), selector
 
 

@@ -5,7 +5,6 @@ import json
 import re
 import tomllib
 import zipfile
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -14,7 +13,7 @@ from grader import handout
 from grader.__main__ import main
 from grader.build import lesson_solutions
 from grader.units import ROOT, find_units
-from halfbits import checks
+from halfbits.checking import checks
 
 CHOSEN = find_units(["00", "01"])  # tests/test_release.py builds every unit
 
@@ -67,23 +66,25 @@ def test_make_lab_finds_what_it_needs(contents):
     project = tomllib.loads(contents["pyproject.toml"].decode())
     assert project["project"]["readme"] in contents
     assert all(name in contents for name in project["project"]["license-files"])
-    wanted = project["tool"]["setuptools"]["package-data"]["halfbits"]
-    for pattern in wanted:
-        for path in (ROOT / "halfbits").glob(pattern):
-            assert f"halfbits/{path.relative_to(ROOT / 'halfbits').as_posix()}" in contents
+    for package, patterns in project["tool"]["setuptools"]["package-data"].items():
+        folder = ROOT / package.replace(".", "/")
+        wanted = [path for pattern in patterns for path in folder.glob(pattern)]
+        assert wanted
+        if package.startswith("halfbits"):
+            assert {path.relative_to(ROOT).as_posix() for path in wanted} <= contents.keys()
     readme = contents["README.md"].decode()
     for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", readme):
         assert picture in contents
 
 
 def test_every_module_of_the_library_imports_from_the_zip(contents):
-    own = {Path(n).stem for n in contents if re.fullmatch(r"halfbits/\w+\.py", n)}
+    own = {name.removesuffix(".py").replace("/", ".") for name in contents}
     for name, content in contents.items():
         if name.endswith(".py"):
             text = content.decode()
             assert "import grader" not in text and "from grader" not in text, name
-            for module in re.findall(r"^\s*from halfbits\.(\w+)", text, re.M):
-                assert module in own or f"halfbits/{module}/__init__.py" in contents, (name, module)
+            for module in re.findall(r"^\s*from (halfbits[\w.]*) import", text, re.M):
+                assert module in own or f"{module}.__init__" in own, (name, module)
 
 
 def test_nothing_in_it_tells_an_answer(contents):

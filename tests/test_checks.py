@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from grader.exercise import Exercise, case, sweep
-from halfbits import checks as check_module
-from halfbits.checks import CheckFailed, check, check_hidden, pack, try_out, unpack
-from halfbits.codec import encode
-from halfbits.differences import difference
-from halfbits.report import Report
+from halfbits.checking import checks as check_module
+from halfbits.checking.checks import CheckFailed, check, check_hidden, pack, try_out, unpack
+from halfbits.checking.codec import encode
+from halfbits.checking.differences import difference
+from halfbits.checking.report import Report
 
 
 @pytest.fixture

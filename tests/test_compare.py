@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from grader.exercise import Exercise, case, close, sweep, within_ulps
-from halfbits.codec import encode
-from halfbits.compare import EXACT, agree
-from halfbits.differences import as_text, difference
+from halfbits.checking.codec import encode
+from halfbits.checking.compare import EXACT, agree
+from halfbits.checking.differences import as_text, difference
 
 CLOSE = close(rtol=0.01, atol=0.1, why="a test")
 ULPS = within_ulps(1, why="a test")

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from grader.exercise import Exercise, case
-from halfbits import checks as check_module
-from halfbits.checks import CheckFailed, check, check_hidden, load_drivers, pack
-from halfbits.spy import Spy
+from halfbits.checking import checks as check_module
+from halfbits.checking.checks import CheckFailed, check, check_hidden, load_drivers, pack
+from halfbits.checking.spy import Spy
 
 DRIVERS = """
 import torch
-from halfbits.spy import Spy
+from halfbits.checking.spy import Spy
 
 def double16(function, x):
     before = x.clone()

@@ -15,8 +15,8 @@ from grader.build import source_notebook
 from grader.markdown import render_any
 from grader.pages import outputs_html
 from grader.sanitize import clean, picture
-from halfbits import checks
-from halfbits.report import Report
+from halfbits.checking import checks
+from halfbits.checking.report import Report
 
 ALLOWED_URL = re.compile(r"(data:image/(png|jpeg|gif|webp);base64,|https?://|mailto:|#)")
 

@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from halfbits.gradient_explorer import describe, percent
 from halfbits.gradients import (
     FILE,
     KINDS,
@@ -16,6 +15,7 @@ from halfbits.gradients import (
     recorded_histogram,
     report,
 )
+from halfbits.pictures.gradient_explorer import describe, percent
 
 ANY_POWER = pytest.mark.parametrize("power", [0, 1, 3, 10, 11, 16, 24, 32])
 

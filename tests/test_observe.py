@@ -12,9 +12,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halfbits import observe as observing
-from halfbits.codec import NotPlain, decode, encode
-from halfbits.observe import NotAttempted, observe
+from halfbits.checking import observe as observing
+from halfbits.checking.codec import NotPlain, decode, encode
+from halfbits.checking.observe import NotAttempted, observe
 
 scalars = st.none() | st.booleans() | st.integers() | st.text() | st.floats()
 plain = st.recursive(

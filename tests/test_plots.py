@@ -11,11 +11,11 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from halfbits.figure import Picture, style
 from halfbits.formats import FORMATS, Format
-from halfbits.plots import number_line, range_vs_precision, spacing, split_explorer, splits
-from halfbits.splits import all_splits
-from halfbits.tables import compare
+from halfbits.pictures.figure import Picture, style
+from halfbits.pictures.plots import number_line, range_vs_precision, spacing, split_explorer, splits
+from halfbits.pictures.splits import all_splits
+from halfbits.pictures.tables import compare
 from halfbits.text import power, short
 
 DRAW = {

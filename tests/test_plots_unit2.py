@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import halfbits as hb
-from halfbits.cancellation import Difference, close_pair
 from halfbits.formats import FORMATS, Format
-from halfbits.page import page_module
-from halfbits.steps import gap_below
+from halfbits.pictures.cancellation import Difference, close_pair
+from halfbits.pictures.page import page_module
+from halfbits.pictures.steps import gap_below
 from halfbits.text import significant
 
 DRAW = {

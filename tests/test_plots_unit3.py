@@ -12,10 +12,10 @@ import halfbits as hb
 from halfbits.formats import FORMATS
 from halfbits.gradients import recorded_histogram
 from halfbits.overflow import trace
+from halfbits.pictures.softmax_explorer import softmax_steps
+from halfbits.pictures.variance_explorer import variances
 from halfbits.softmax import compute
-from halfbits.softmax_explorer import softmax_steps
 from halfbits.variance import MEANS, all_variances, welford
-from halfbits.variance_explorer import variances
 
 DRAW = {
     "softmax": softmax_steps,

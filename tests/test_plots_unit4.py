@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 import halfbits as hb
-from halfbits.clipping import clip_orders
-from halfbits.dtypes import NETWORK, network_dtypes
 from halfbits.formats import get_format
-from halfbits.loss_scale import OVERFLOW, scale_trace
 from halfbits.memory import activation_bytes_of
-from halfbits.memory_plots import crossing_batch
-from halfbits.recorded import final_losses, recording
+from halfbits.pictures.clipping import clip_orders
+from halfbits.pictures.dtypes import NETWORK, network_dtypes
+from halfbits.pictures.loss_scale import OVERFLOW, scale_trace
+from halfbits.pictures.memory_plots import crossing_batch
+from halfbits.pictures.recorded import final_losses, recording
 from halfbits.trace import record
 
 DRAW = {

@@ -9,8 +9,8 @@ import pytest
 from grader.build import grade_id, lesson_solutions
 from grader.demo import quiz_answers
 from grader.units import COURSE
+from halfbits.checking.report import RESULT
 from halfbits.progress import progress, read_progress
-from halfbits.report import RESULT
 
 
 @pytest.fixture

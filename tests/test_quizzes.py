@@ -29,11 +29,11 @@ from grader.markdown import BadTex, render, render_line
 from grader.problem import Problem
 from grader.quizzes import Quiz, load_quiz
 from grader.units import Unit, find_units
-from halfbits import quiz_check
-from halfbits.answers import Damaged, NotSaved, read_answers, save_answer
-from halfbits.checks import CheckFailed, pack
+from halfbits.checking.checks import CheckFailed, pack
 from halfbits.formats import Format, get_format
-from halfbits.questions import QuizProblem, find_question, mark
+from halfbits.quizzes import quiz_check
+from halfbits.quizzes.answers import Damaged, NotSaved, read_answers, save_answer
+from halfbits.quizzes.questions import QuizProblem, find_question, mark
 
 UNIT = "07_tests"
 GOOD = {
@@ -465,7 +465,7 @@ def test_a_directory_in_the_way_is_said(folder):
 
 def test_two_processes_lose_nothing(folder):
     code = (
-        "import sys; from pathlib import Path; from halfbits.answers import save_answer\n"
+        "import sys; from pathlib import Path; from halfbits.quizzes.answers import save_answer\n"
         "for i in range(60): save_answer(Path(), 'u', f'{sys.argv[1]}{i}', 'a')"
     )
     running = [subprocess.Popen([sys.executable, "-c", code, name]) for name in "xy"]
@@ -479,7 +479,7 @@ def test_two_processes_lose_nothing(folder):
 def test_a_lock_that_is_never_released_is_said(folder, monkeypatch):
     from filelock import FileLock
 
-    monkeypatch.setattr("halfbits.answers._LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("halfbits.quizzes.answers._LOCK_SECONDS", 0.1)
     with FileLock(folder / ".answers.lock"), pytest.raises(NotSaved, match="another program"):
         save_answer(folder, UNIT, "widths", "a")
 

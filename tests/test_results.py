@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from halfbits.results import results
+from halfbits.pictures.results import results
 
 
 def test_a_row_for_each_call():

@@ -9,10 +9,10 @@ import torch
 
 from grader.adequacy import lesson_answers
 from grader.units import find_units
-from halfbits.attempts_rounding import CHANCE, COPIES, draw_rounded, draw_stochastic
-from halfbits.attempts_stalls import draw_stalls
-from halfbits.attempts_sums import _errors, _loop, draw_sums
 from halfbits.formats import FORMATS
+from halfbits.pictures.attempts_rounding import CHANCE, COPIES, draw_rounded, draw_stochastic
+from halfbits.pictures.attempts_stalls import draw_stalls
+from halfbits.pictures.attempts_sums import _errors, _loop, draw_sums
 from halfbits.summation import kahan, pairwise, running_sum
 
 (UNIT,) = find_units(["02"])

@@ -15,7 +15,7 @@ from halfbits.autocast_table import autocast_rule, autocast_table, output_dtype
 from halfbits.data_sets import batches, load_digits
 from halfbits.memory import activation_bytes_of, parameter_bytes
 from halfbits.models import mlp
-from halfbits.recorded import recording
+from halfbits.pictures.recorded import recording
 
 FP32, FP16, BF16 = torch.float32, torch.float16, torch.bfloat16
 

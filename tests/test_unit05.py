@@ -10,12 +10,12 @@ import torch.nn.functional as F
 
 from grader import adequacy
 from grader.units import find_units
-from halfbits.checks import load_drivers
-from halfbits.codec import encode
+from halfbits.checking.checks import load_drivers
+from halfbits.checking.codec import encode
 from halfbits.data_sets import batches, load_digits
 from halfbits.gradients import recorded_histogram
 from halfbits.models import mlp
-from halfbits.recorded import recording
+from halfbits.pictures.recorded import recording
 
 UNIT = find_units(["05"])[0]
 DRIVERS = load_drivers(UNIT.drivers)

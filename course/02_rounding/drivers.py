@@ -2,7 +2,7 @@
 
 import torch
 
-from halfbits.spy import Spy
+from halfbits.checking.spy import Spy
 
 READY_MADE = ("sum", "cumsum", "mean", "norm", "dot", "mv", "mm", "bmm", "einsum")
 

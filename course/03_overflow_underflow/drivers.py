@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from halfbits.spy import Spy
+from halfbits.checking.spy import Spy
 
 
 def softmax16(function: Callable, x: torch.Tensor, dim: int) -> dict:

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from shell import Shell
 
-from halfbits.checks import DRIVERS_FILE, CheckFailed, load_drivers
-from halfbits.observe import NotAttempted, observe
+from halfbits.checking.checks import DRIVERS_FILE, CheckFailed, load_drivers
+from halfbits.checking.observe import NotAttempted, observe
 
 
 def run_job(job: dict, shell: Shell, results: int) -> None:

@@ -14,10 +14,10 @@ import pytest
 import torch
 from playwright.sync_api import Locator, Page, expect
 
-import halfbits.bits
+import halfbits.pictures.bits
 from browser.lab import Lab, write_notebook
-from halfbits.bits import explore
 from halfbits.formats import FORMATS
+from halfbits.pictures.bits import explore
 from halfbits.typed import parse
 
 pytestmark = pytest.mark.browser
@@ -32,7 +32,7 @@ LOAD = """async source => {
 @pytest.fixture
 def js(browser_page: Page) -> Page:
     """A page in which ``bits`` is the arithmetic of bits.js."""
-    source = Path(halfbits.bits.__file__).with_suffix(".js").read_text(encoding="utf-8")
+    source = Path(halfbits.pictures.bits.__file__).with_suffix(".js").read_text(encoding="utf-8")
     browser_page.evaluate(LOAD, source)
     return browser_page
 
@@ -322,7 +322,7 @@ def test_nothing_is_cut_off_in_a_narrow_window(browser_page: Page, tmp_path: Pat
         assert root <= 340, typed
 
 
-SETUP = "from halfbits.bits import explore\nw = explore('fp16', 'bf16', value=0.1)\nw"
+SETUP = "from halfbits.pictures.bits import explore\nw = explore('fp16', 'bf16', value=0.1)\nw"
 
 
 def test_widget_and_kernel_agree(lab: Lab, tmp_path: Path) -> None:

@@ -11,16 +11,16 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from browser.lab import Lab, write_notebook
-from halfbits.cancellation import Difference, cancellation_explorer, close_pair
-from halfbits.cancellation import tell as tell_difference
 from halfbits.formats import FORMATS
-from halfbits.page import for_page, page_module
-from halfbits.steps import step_explorer
-from halfbits.steps import tell as tell_step
-from halfbits.stochastic import stochastic_explorer
+from halfbits.pictures.cancellation import Difference, cancellation_explorer, close_pair
+from halfbits.pictures.cancellation import tell as tell_difference
+from halfbits.pictures.page import for_page, page_module
+from halfbits.pictures.steps import step_explorer
+from halfbits.pictures.steps import tell as tell_step
+from halfbits.pictures.stochastic import stochastic_explorer
+from halfbits.pictures.sums import sum_explorer
+from halfbits.pictures.widget import TextWidget
 from halfbits.summation import running_sum
-from halfbits.sums import sum_explorer
-from halfbits.widget import TextWidget
 
 pytestmark = pytest.mark.browser
 

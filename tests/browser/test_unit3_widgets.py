@@ -14,16 +14,16 @@ from playwright.sync_api import Locator, Page, expect
 
 from browser.lab import Lab, write_notebook
 from halfbits.formats import FORMATS
-from halfbits.gradient_explorer import gradient_explorer, percent
 from halfbits.gradients import KINDS, recorded_histogram
 from halfbits.overflow import trace
-from halfbits.overflow_explorer import overflow_explorer
-from halfbits.page import for_page, page_module, page_style
+from halfbits.pictures.gradient_explorer import gradient_explorer, percent
+from halfbits.pictures.overflow_explorer import overflow_explorer
+from halfbits.pictures.page import for_page, page_module, page_style
+from halfbits.pictures.softmax_explorer import softmax_explorer
+from halfbits.pictures.variance_explorer import variance_explorer
+from halfbits.pictures.widget import TextWidget
 from halfbits.softmax import FORMULAS, TEMPERATURES, compute
-from halfbits.softmax_explorer import softmax_explorer
 from halfbits.variance import MEANS, all_variances
-from halfbits.variance_explorer import variance_explorer
-from halfbits.widget import TextWidget
 
 pytestmark = pytest.mark.browser
 

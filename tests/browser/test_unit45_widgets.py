@@ -13,11 +13,11 @@ from playwright.sync_api import Locator, Page, expect
 from torch import nn
 
 from browser.lab import Lab, write_notebook
-from halfbits.clipping import clip_orders
-from halfbits.dtypes import network_dtypes
-from halfbits.loss_scale import scale_trace
 from halfbits.memory import activation_bytes_of
-from halfbits.page import page_module
+from halfbits.pictures.clipping import clip_orders
+from halfbits.pictures.dtypes import network_dtypes
+from halfbits.pictures.loss_scale import scale_trace
+from halfbits.pictures.page import page_module
 
 pytestmark = pytest.mark.browser
 

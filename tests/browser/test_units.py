@@ -12,7 +12,7 @@ from browser.lab import Lab, LabServer
 from grader.build import grade_id, lesson_solutions
 from grader.demo import quiz_answers
 from grader.units import COURSE, Unit, units
-from halfbits.answers import ANSWERS_FILE
+from halfbits.quizzes.answers import ANSWERS_FILE
 
 pytestmark = pytest.mark.browser
 

@@ -2,7 +2,7 @@
 # tries: change modules in memory for those who come next
 # where: in a cell behind all others
 
-import halfbits.checks, halfbits.observe
-halfbits.observe.observe = None
+import halfbits.checking.checks, halfbits.checking.observe
+halfbits.checking.observe.observe = None
 import torch
 torch.Tensor.__add__ = None

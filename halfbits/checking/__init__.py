@@ -1,0 +1,1 @@
+"""How an exercise is tried, judged and reported: from a student's function to a sentence."""

@@ -1,0 +1,203 @@
+"""Judge observations: compare plain data with what was expected, and name the misconception.
+
+A *spec* is what an exercise's definition becomes when the course is built: plain data with
+
+``exercise``
+    name of the function that the student writes;
+``unit``
+    how values and differences are shown: ``"value"``, or the name of a format whose bit patterns
+    the answers are, such as ``"fp16"``;
+``compare``
+    the rule by which outputs agree, see :mod:`halfbits.checking.compare`;
+``driven``
+    whether the unit's ``drivers.py`` observes the function in a way of its own;
+``hidden``
+    whether students must not see inputs and expected values;
+``cases``
+    each with ``kind``, ``call`` (as a student would type it), ``args`` and ``expected``. Hidden
+    cases under the exact rule are *sealed*: digests tell whether an output is right, but not what
+    is. A tolerance needs the value itself;
+``hints``
+    for each known wrong answer ``says``, and ``outputs``: what it gives, by case and part, wherever
+    that is wrong; digests under the exact rule.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from halfbits.checking.compare import EXACT, agree
+from halfbits.checking.differences import MISSING, difference, show
+from halfbits.checking.observe import Observation
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: a case, or one entry of a case whose answer is a dict."""
+
+    kind: str
+    call: str
+    expected: str
+    got: str
+    difference: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The rows of every case, and the sentence of the wrong answer that the outputs match."""
+
+    rows: tuple[Row, ...]
+    hint: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        return all(row.passed for row in self.rows)
+
+    def failures_by_kind(self) -> dict[str, tuple[int, int]]:
+        """Failed and total comparisons of each kind of case, in the order of the cases."""
+        total = Counter(row.kind for row in self.rows)
+        failed = Counter(row.kind for row in self.rows if not row.passed)
+        return {kind: (failed[kind], count) for kind, count in total.items()}
+
+
+def judge(spec: dict, observations: Sequence[Observation]) -> Verdict:
+    """Compare each observation with its case's expected output, by the spec's rule.
+
+    Under the exact rule two outputs agree when their encodings do: same types, floats equal bit for
+    bit except that NaN equals NaN. So −0.0 is not 0.0, and the integer 65504 is not the float
+    65504.0.
+    """
+    rows = [
+        _row(spec, case, part, seen.problem)
+        for case, seen in zip(spec["cases"], observations, strict=True)
+        for part in _compare(spec, case, seen)
+    ]
+    return Verdict(tuple(rows), _best_hint(spec, _wrong_parts(spec, observations)))
+
+
+def wrong_outputs(spec: dict, observations: Sequence[Observation]) -> dict[str, Any]:
+    """The outputs that differ from what is expected, by case and part, as ``hints`` hold them."""
+    wrong = _wrong_parts(spec, observations)
+    return {name: digest(got) for name, got in wrong.items()} if _is_exact(spec) else wrong
+
+
+def _wrong_parts(spec: dict, observations: Sequence[Observation]) -> dict[str, Any]:
+    return {
+        f"{number}/{part.name}": part.got
+        for number, (case, seen) in enumerate(zip(spec["cases"], observations, strict=True))
+        for part in _compare(spec, case, seen)
+        if not part.passed and part.got is not MISSING
+    }
+
+
+def _is_exact(spec: dict) -> bool:
+    return spec["compare"] == EXACT
+
+
+def seal(encoded: Any) -> Any:
+    """Replace an expected output by digests of its parts."""
+    if isinstance(encoded, dict) and "dict" in encoded:
+        return {"dict": [[key, seal(value)] for key, value in encoded["dict"]]}
+    return {"digest": digest(encoded)}
+
+
+def digest(encoded: Any) -> str:
+    """A short fingerprint of an encoded output."""
+    return hashlib.sha256(json.dumps(encoded).encode()).hexdigest()[:16]
+
+
+def parts(encoded: Any, name: str = "") -> dict[str, Any]:
+    """Split a dict's encoding into named parts (``"float16.max"``); other data is one part."""
+    if not (isinstance(encoded, dict) and "dict" in encoded):
+        return {name: encoded}
+    found: dict[str, Any] = {}
+    for key, value in encoded["dict"]:
+        found |= parts(value, f"{name}.{key}".lstrip("."))
+    return found
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One comparison: what was expected and what came, encoded or MISSING."""
+
+    name: str
+    expected: Any
+    got: Any
+    passed: bool
+
+
+def _compare(spec: dict, case: dict, seen: Observation) -> Iterator[_Part]:
+    expected = parts(case["expected"])
+    got = {} if seen.problem else parts(seen.output)
+    if seen.problem or not expected.keys() & got.keys():  # nothing to compare part by part
+        whole = MISSING if seen.problem else seen.output
+        yield _Part("", case["expected"], whole, _agree(spec, case["expected"], whole))
+        return
+    for name in [*expected, *(extra for extra in got if extra not in expected)]:
+        want, have = expected.get(name, MISSING), got.get(name, MISSING)
+        yield _Part(name, want, have, _agree(spec, want, have))
+
+
+def _agree(spec: dict, expected: Any, got: Any) -> bool:
+    if MISSING in (expected, got):
+        return False
+    if spec["hidden"] and _is_exact(spec):
+        return seal(got) == expected
+    return agree(expected, got, spec["compare"])
+
+
+def _best_hint(spec: dict, wrong: dict[str, Any]) -> str | None:
+    """The sentence of the wrong answer whose mistakes are all here; of several, the one with most.
+
+    More may be wrong than that: one misconception is named even beside another mistake.
+    """
+
+    def is_here(name: str, output: Any) -> bool:
+        if name not in wrong:
+            return False
+        if _is_exact(spec):
+            return digest(wrong[name]) == output
+        return agree(output, wrong[name], spec["compare"])
+
+    found = [h for h in spec["hints"] if all(is_here(*item) for item in h["outputs"].items())]
+    best = max(found, key=lambda hint: len(hint["outputs"]), default=None)
+    return best["says"] if best else None
+
+
+def _row(spec: dict, case: dict, part: _Part, problem: str | None) -> Row:
+    call, expected, got = case["call"] + _suffix(spec, part.name), part.expected, part.got
+    unit, hidden = spec["unit"], spec["hidden"]
+    if case["sweep"] and not problem:
+        call, expected, got = _one_of_sweep(call, expected, got, hidden)
+    shown = part.passed or problem or hidden
+    return Row(
+        kind=case["kind"],
+        call=call,
+        expected="hidden" if hidden else show(expected, unit),
+        got=problem or show(got, unit),
+        difference="" if shown else difference(expected, got, unit, spec["compare"]),
+        passed=part.passed,
+    )
+
+
+def _suffix(spec: dict, name: str) -> str:
+    """How a part is asked for: of a dict by its keys, of what a driver observed by its name."""
+    if spec["driven"]:
+        return f": {name}" if name else ""
+    return "".join(f"[{key!r}]" for key in name.split(".") if key)
+
+
+def _one_of_sweep(call: str, expected: Any, got: Any, hidden: bool) -> tuple[str, Any, Any]:
+    """What a row shows of a sweep: the first item that differs, else how many there are."""
+    if hidden:
+        return call, expected, f"{len(got)} values"
+    for number, (want, have) in enumerate(zip(expected, got, strict=True)):
+        if want != have:
+            return f"{call}, item {number}", want, have
+    return call, f"{len(got)} values", f"{len(got)} values"

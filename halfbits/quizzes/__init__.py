@@ -1,0 +1,1 @@
+"""Quizzes: questions to click, answers kept beside the notebook, and their marks."""
