@@ -8,6 +8,7 @@ in a Content-Security-Policy; :mod:`grader.pages` makes sure that there is nothi
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
@@ -100,12 +101,27 @@ def _sheet(style: str) -> str:
 def write_feedback(
     classroom: Classroom, chosen: list[Unit]
 ) -> Iterator[tuple[str, str, Path | str]]:
-    """Write a page for every graded submission; yield student, unit, and the page or a problem."""
+    """Write a page for every graded submission; yield student, unit, and the page or a problem.
+
+    Each core has its share of them, so they do not come in order.
+    """
     waiting = [
         (unit, folder.parent.name)
         for unit in chosen
         for folder in sorted(classroom.root.glob(f"autograded/*/{unit.name}"))
     ]
+    count = min(os.cpu_count() or 1, len(waiting))
+    shares = [_write(classroom, waiting[first::count]) for first in range(count)]
+    while shares:
+        share = shares.pop(0)
+        if told := next(share, None):  # meanwhile the others' processes go on
+            shares.append(share)
+            yield told
+
+
+def _write(
+    classroom: Classroom, waiting: list[tuple[Unit, str]]
+) -> Iterator[tuple[str, str, Path | str]]:
     while waiting:
         done = 0
         for done, problem in enumerate(_within_limits(_pages(classroom, waiting)), 1):

@@ -60,7 +60,9 @@ def _task(bundle: Bundle, cell: NotebookNode) -> dict:
     spec = bundle.specs.get(_grade_id(cell))
     if spec is None:
         # The quiz is scored from its answers; its cell has nothing to run.
-        return {"role": "run", "source": "" if _grade_id(cell) == QUIZ_SCORE else cell.source}
+        source = "" if _grade_id(cell) == QUIZ_SCORE else cell.source
+        # What stands as it was released runs, and nobody needs its pictures once more.
+        return {"role": "run", "source": source, "draws": source not in bundle.released}
     cases = [{"args": case["args"], "sweep": case["sweep"]} for case in spec["cases"]]
     name = spec["exercise"]
     return {"role": "check", "exercise": name, "cases": cases, "driven": spec["driven"]}

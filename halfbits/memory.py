@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,6 +118,21 @@ def saved_tensors(
     context
         Entered around the call, for instance ``torch.autocast("cpu", torch.bfloat16)``.
     """
+    with saving(model) as found, context or nullcontext():
+        output = model(x)
+    del output  # until here it held the graph
+    return found
+
+
+@contextmanager
+def saving(model: nn.Module) -> Iterator[list[Saved]]:
+    """Fill a list with what forward passes inside save; see :func:`saved_tensors`.
+
+    Parameters
+    ----------
+    model
+        Whose parameters and buffers are left out.
+    """
     owned = [*model.parameters(), *model.buffers()]
     seen = {tensor.untyped_storage().data_ptr() for tensor in owned}
     found: list[Saved] = []
@@ -131,11 +146,8 @@ def saved_tensors(
             found.append(Saved(tuple(tensor.shape), tensor.dtype, storage.nbytes()))
         return tensor
 
-    hooks = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
-    with hooks, context or nullcontext():
-        output = model(x)
-    del output  # until here it held the graph
-    return found
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield found
 
 
 def saved_bytes(

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from grader.exercise import Exercise, case, sweep
+from grader.exercise import Exercise, case, close, sweep
 from halfbits.checking import checks as check_module
 from halfbits.checking.checks import CheckFailed, check, check_hidden, pack, try_out, unpack
 from halfbits.checking.codec import encode
@@ -55,7 +55,7 @@ def test_an_unknown_mistake_gets_no_hint(half):
         (lambda x: x, "a float, where a dict is asked for"),
         (lambda x: {"half": x / 2}, "missing"),
         (lambda x: None, "None: does every branch return a value?"),
-        (lambda x: {"half": x / 2, "twice": x * 2, "third": 1}, "not asked for"),
+        (lambda x: {"half": x / 2, "twice": x * 2, "third": 1}, "there should be none"),
         (lambda x: {"half": x / 2, "twice": 2}, "an int, where a float is asked for"),
     ],
 )
@@ -89,8 +89,8 @@ def test_minus_zero_is_not_zero_and_nan_is_nan():
         (1.0, 2.0, "value", "× 2"),
         (1.0, -1.0, "value", "the sign"),
         (0.0, -0.0, "value", "the sign"),
-        (1.0, math.nan, "value", "NaN, should be not zero"),
-        (1.0, 0.0, "value", "zero, should be not zero"),
+        (1.0, math.nan, "value", "NaN, should be finite"),
+        (1.0, 0.0, "value", "zero, should not be"),
         (3.0, 3.0000000001, "value", "off by 3.3e-11 of it"),
         (0x3C00, 0x3C01, "fp16", "1 ulp too large; 1 bit differs"),
         (0x3C00, 0x3BFF, "fp16", "1 ulp too small; 11 bits differ"),
@@ -112,6 +112,21 @@ def test_a_report_reads_as_text_and_as_html(half):
         "<b>" not in report._repr_html_().replace("<b>Hint", "")
         and "&lt;b&gt;" in report._repr_html_()
     )
+
+
+def test_a_call_stands_once_above_the_parts_of_its_answer(half):
+    verdict, _ = try_out(half.visible_spec, lambda x: {"half": x / 2, "twice": x * 2, "third": 1})
+    page = Report("half", verdict)._repr_html_()
+    assert page.count("<code>half(1.0)</code>") == 1 and page.count("[&#x27;third&#x27;]</s") == 2
+    assert {row.expected for row in verdict.rows if not row.passed} == {"no third"}
+
+
+def test_what_differs_within_the_tolerance_is_said_to_be_near_enough():
+    exercise = Exercise("f", points=(1, 1), compare=close(atol=0.1, why="a test"))
+    exercise.reference(lambda x: x)
+    exercise.visible(case(1.0))
+    rows = [exercise.try_visible(answer).rows[0] for answer in (lambda x: x, lambda x: x + 0.05)]
+    assert [row.difference for row in rows] == ["", "near enough"]
 
 
 def test_pack_and_unpack(half):

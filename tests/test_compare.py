@@ -95,6 +95,7 @@ def test_tensors_take_one_line():
     long = as_text(torch.zeros(100, 3, dtype=torch.int64))
     assert long == "tensor([0, 0, 0, 0, …], int64, 100 × 3 values)"
     assert as_text((torch.float16, [1, 2.5])) == "(torch.float16, [1, 2.5])"
+    assert as_text({"sum": torch.ones(())}) == "{'sum': tensor(1, float32)}"
 
 
 @pytest.mark.parametrize(
@@ -110,8 +111,11 @@ def test_tensors_take_one_line():
             "1 of 4 differ, first at [1, 0]: nan, should be 1",
         ),
         ([1.0, 2.0], [1.0, 3.0], "item 1: 3.0, should be 2.0"),
-        ([1.0], [1.0, 3.0], "2 items, where 1 are asked for"),
-        (1.0, torch.ones(1), "a tensor, where a float is asked for"),
+        ([1.0], [1.0, 3.0], "2 items, should be 1"),
+        (1.0, torch.ones(1), "a tensor, where a float is asked for: `.item()` takes it out"),
+        (1.0, torch.ones(2), "a tensor, where a float is asked for"),
+        ("in float16; gradient finite", "in float32; gradient finite", "in float32"),
+        ("in float16", "in float32", "different"),
     ],
 )  # fmt: skip
 def test_differences_say_where_and_by_how_much(want, have, said):

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import struct
 import sys
 import warnings
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfbits.checking import observe as observing
-from halfbits.checking.codec import NotPlain, decode, encode
+from halfbits.checking.codec import NotPlain, decode, encode, items
 from halfbits.checking.observe import NotAttempted, observe
 
 scalars = st.none() | st.booleans() | st.integers() | st.text() | st.floats()
@@ -46,6 +47,17 @@ def test_numpy_numbers_are_numbers():
     assert encode(np.int64(3)) == encode(3)
 
 
+def test_a_long_list_of_floats_is_one_short_piece():
+    values = [0.0, -0.0, math.inf, -math.inf, 5e-324, 0.1, *map(float, range(100))]
+    packed = encode(values)
+    assert list(map(str, decode(packed))) == list(map(str, values))
+    assert packed == encode([np.float64(value) for value in values])
+    assert len(json.dumps(packed)) < len(json.dumps(items(packed))) / 2
+    assert items(packed) == [encode(value) for value in values]
+    assert encode([*values, struct.unpack("d", b"\1" * 6 + b"\xf8\x7f")[0]]) == encode([*values, math.nan])
+    assert items(encode([*values, 1])) == [encode(value) for value in [*values, 1]]
+
+
 def test_dtypes_and_ranges():
     assert decode(encode([torch.bfloat16, range(3, 9, 2)])) == [torch.bfloat16, range(3, 9, 2)]
 
@@ -64,7 +76,7 @@ def test_deep_nesting_is_refused():
         encode(nested)
 
 
-@pytest.mark.parametrize("junk", [{"float": 1}, {"dtype": "nn"}, {"x": 1}, {"tuple": 3}, 1.5])
+@pytest.mark.parametrize("junk", [{"float": 1}, {"dtype": "nn"}, {"x": 1}, {"tuple": 3}, {"floats": 2}, 1.5])
 def test_junk_is_refused(junk):
     with pytest.raises(ValueError, match="not encoded data"):
         decode(junk)

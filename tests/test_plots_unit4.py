@@ -124,7 +124,7 @@ def test_activation_curves_cross_where_they_say():
     assert round(crossing) == 102 and "equal at batch 102" in picture("activations").svg
     below, above = (activation_bytes_of(b, 256, 5) for b in (102, 103))
     assert below["autocast"] > below["fp32"] and above["autocast"] < above["fp32"]
-    said = "at batch 64 fp32 saves 655 kB, bf16 autocast 852 kB; at batch 1024 fp32 saves 10.5 MB"
+    said = "at batch 64 fp32 keeps 655 kB, bf16 autocast 852 kB; at batch 1024 fp32 keeps 10.5 MB"
     assert said in picture("activations").text and said in str(hb.activation_explorer())
 
 

@@ -99,6 +99,25 @@ def test_running_a_program_leaves_the_number_of_threads(drivers):
     assert torch.get_num_threads() == before
 
 
+def test_an_error_that_pytorch_would_not_raise_is_shown_with_its_message(drivers):
+    class Forgetful(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            return func(*args, **kwargs)
+
+    program = [("with", BF16, True, [("run", "a.exp()", FP32, FP32)])]
+    (said,) = drivers["MiniAutocast"](lambda *_: Forgetful(), program).values()
+    assert said.startswith("raises TypeError: ") and "argument after ** must be a mapping" in said
+
+
+def test_pairs_of_a_trace_may_be_lists(unit, drivers):
+    def as_lists(*given):
+        return [list(pair) for pair in unit.exercises["dtype_trace"].oracle(*given)]
+
+    kind = "one ReLU, called twice"
+    seen = drivers["dtype_trace"](as_lists, kind, "cpu", BF16)
+    assert seen["4. relu"] == FP32 and "trace" not in seen
+
+
 # Numbers in the prose
 
 

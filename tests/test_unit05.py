@@ -249,6 +249,18 @@ def test_a_training_with_the_lessons_scaler_is_pytorchs_bit_for_bit(answers):
     assert torch.equal(*weights) and weights[0].isfinite().all()
 
 
+def test_accumulating_is_one_large_batch(answers):
+    generator = torch.Generator().manual_seed(0)
+    microbatches = [(torch.randn(n, 2, generator=generator), torch.ones(n, 1)) for n in (5, 3, 1)]
+    whole = tuple(torch.cat(parts) for parts in zip(*microbatches, strict=True))
+    drive, start = DRIVERS["accumulate"], [0.5, -1.0]
+    parts = drive(answers["accumulate"], start, [microbatches], 256.0)
+    large = drive(answers["accumulate"], start, [[whole]], 256.0)
+    assert (parts["most examples in memory"], large["most examples in memory"]) == (5, 9)
+    for key in ("weights after each step", "returned"):
+        torch.testing.assert_close(torch.tensor(parts[key]), torch.tensor(large[key]))
+
+
 def _loss_in_fp16(model, x, y):
     with torch.autocast("cpu", dtype=torch.float16):
         return F.cross_entropy(model(x), y)

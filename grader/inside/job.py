@@ -28,8 +28,9 @@ def run_job(job: dict, shell: Shell, results: int) -> None:
     Parameters
     ----------
     job
-        ``files`` (contents in base64 by name), ``cells`` (each with ``role`` "run" and ``source``,
-        or ``role`` "check" with ``exercise``, ``cases``, ``driven``), ``seed``.
+        ``files`` (contents in base64 by name), ``cells`` (each with ``role`` "run", ``source`` and
+        whether its pictures are drawn, ``draws``, or ``role`` "check" with ``exercise``,
+        ``cases``, ``driven``), ``seed``.
     shell
         A fresh one.
     results
@@ -44,7 +45,8 @@ def run_job(job: dict, shell: Shell, results: int) -> None:
     shell.enable_pictures()
     for number, cell in enumerate(job["cells"]):
         if cell["role"] == "run":
-            write_frame(results, {"cell": number, "outputs": shell.run(cell["source"])})
+            outputs = shell.run(cell["source"], cell["draws"])
+            write_frame(results, {"cell": number, "outputs": outputs})
         else:
             write_frame(results, {"cell": number} | _observe(cell))
     write_frame(results, {"end": True})

@@ -10,6 +10,7 @@ from typing import Any
 
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
+from IPython.core.formatters import DisplayFormatter
 from IPython.core.interactiveshell import InteractiveShell
 from outputs import Outputs, Stream
 from traitlets.config import Config
@@ -27,6 +28,15 @@ class _Hook(DisplayHook):
 
     def finish_displayhook(self) -> None:
         pass
+
+
+class _Formatter(DisplayFormatter):
+    """Draws what is shown, or nothing, where nobody would look at it."""
+
+    draws = True
+
+    def format(self, obj: Any, *args: Any, **kwargs: Any) -> tuple[dict, dict]:
+        return super().format(obj, *args, **kwargs) if self.draws else ({}, {})
 
 
 class _Publisher(DisplayPublisher):
@@ -58,8 +68,16 @@ class Shell(InteractiveShell):
         os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
         self.enable_matplotlib("inline")
 
-    def run(self, source: str) -> list[dict[str, Any]]:
-        """Run one cell; return its outputs, an exception among them."""
+    def init_display_formatter(self) -> None:
+        self.display_formatter = _Formatter(parent=self)
+        self.configurables.append(self.display_formatter)
+
+    def run(self, source: str, draws: bool = True) -> list[dict[str, Any]]:
+        """Run one cell; return its outputs, an exception among them.
+
+        Without ``draws`` nothing is drawn of pictures and tables: that is most of a lesson's time.
+        """
+        self.display_formatter.draws = draws
         self.outputs.found = []
         self.outputs = Outputs()
         before = sys.stdout, sys.stderr, builtins.input

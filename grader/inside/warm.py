@@ -48,11 +48,14 @@ def _preload() -> None:
     import torch._dynamo
     from shell import Shell
 
-    import halfbits  # noqa: F401
+    import halfbits
 
+    torch.set_num_threads(1)
+    str(halfbits.spacing("fp16").svg)  # finds fonts, which takes longer than to draw
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     global SHELL, BASE
     SHELL = Shell.instance()  # display() asks for the one instance
+    SHELL.run("pass")  # sets up what IPython makes when it first runs a cell
     BASE = _private_memory(os.getpid())
 
 

@@ -1,7 +1,8 @@
 """Plain data as JSON: what may cross the line between a student's process and a judge.
 
 None, booleans, integers, strings, floats by their bits, dtypes by name, tensors as dtype, shape
-and bytes, and lists, tuples and dicts of these. Nothing is ever pickled.
+and bytes, and lists, tuples and dicts of these; a long list of floats in one piece. Nothing is ever
+pickled.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 
 MAX_DEPTH = 16
 MAX_ITEMS = 1_000_000
+MANY_FLOATS = 16  # a list of so many is written as one piece: twenty times faster and shorter
 MAX_BITS = 10_000  # of an integer: Python refuses to write much longer ones
 
 
@@ -57,7 +59,7 @@ def encode(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list | tuple | dict) and len(value) > MAX_ITEMS:
         raise NotPlain(f"it has {len(value):,} items, more than {MAX_ITEMS:,}")
     if isinstance(value, list):
-        return [encode(item, depth + 1) for item in value]
+        return _encode_floats(value) or [encode(item, depth + 1) for item in value]
     if isinstance(value, tuple):
         return {"tuple": [encode(item, depth + 1) for item in value]}
     if isinstance(value, dict):
@@ -81,6 +83,8 @@ def decode(data: Any) -> Any:
     match data:
         case {"float": str(text)}:
             return float.fromhex(text)
+        case {"floats": str(text)}:
+            return np.frombuffer(base64.b64decode(text), np.float64).tolist()
         case {"dtype": str(name)} if isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
         case {"range": [int(start), int(stop), int(step)]}:
@@ -92,6 +96,29 @@ def decode(data: Any) -> Any:
         case {"dict": list(pairs)}:
             return {decode(key): decode(value) for key, value in pairs}
     raise ValueError(f"not encoded data: {str(data)[:80]}")
+
+
+def length(encoded: Any) -> int:
+    """How many items an encoded list has."""
+    return len(decode(encoded) if isinstance(encoded, dict) else encoded)
+
+
+def items(encoded: Any) -> list:
+    """The encoded items of an encoded list."""
+    many = isinstance(encoded, dict) and "floats" in encoded
+    return [encode(value) for value in decode(encoded)] if many else encoded
+
+
+def _encode_floats(values: list) -> dict[str, str] | None:
+    """A long list that holds nothing but floats, by their bits, else None."""
+    if len(values) < MANY_FLOATS:
+        return None
+    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    if not all(isinstance(value, float) for value in plain):
+        return None
+    array = np.array(plain, np.float64)
+    array[np.isnan(array)] = math.nan  # one NaN: payloads mean nothing
+    return {"floats": base64.b64encode(array.tobytes()).decode()}
 
 
 def _encode_tensor(tensor: torch.Tensor) -> dict[str, Any]:

@@ -39,6 +39,8 @@ def _one_line(value: Any) -> str:
         return f"[{', '.join(map(_one_line, value))}]"
     if isinstance(value, tuple):
         return f"({', '.join(map(_one_line, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {_one_line(entry)}' for key, entry in value.items())}}}"
     return repr(value)
 
 
@@ -62,12 +64,12 @@ def _elements(values: Any, dtype: torch.dtype) -> str:
 def difference(expected: Any, got: Any, unit: str = "value", rule: dict[str, Any] = EXACT) -> str:
     """How far ``got`` is from ``expected``, both encoded: in ulps, bits, a factor, or in words."""
     if MISSING in (expected, got):
-        return "missing" if got is MISSING else "not asked for"
+        return "missing" if got is MISSING else "there should be none"
     want, have = decode(expected), decode(got)
     if have is None:
         return "None: does every branch return a value?"
     if type(want) is not type(have):
-        return f"{_a(have)}, where {_a(want)} is asked for"
+        return f"{_a(have)}, where {_a(want)} is asked for{_way_out(want, have)}"
     if unit != "value" and type(want) is int:
         return _pattern_difference(want, have, unit)
     if isinstance(want, float):
@@ -76,7 +78,15 @@ def difference(expected: Any, got: Any, unit: str = "value", rule: dict[str, Any
         return _tensor_difference(want, have, rule)
     if isinstance(want, list | tuple):
         return _list_difference(want, have)
+    if isinstance(want, str):
+        return _text_difference(want, have)
     return "different"
+
+
+def _way_out(want: Any, have: Any) -> str:
+    """How a number leaves a tensor, where one is asked for."""
+    lone = isinstance(have, torch.Tensor) and have.numel() == 1
+    return ": `.item()` takes it out" if lone and isinstance(want, bool | int | float) else ""
 
 
 def _a(value: Any) -> str:
@@ -99,11 +109,11 @@ def _pattern_difference(want: int, have: int, unit: str) -> str:
 
 
 def _float_difference(want: float, have: float) -> str:
-    if math.isnan(want) or math.isnan(have) or math.isinf(have):
-        return f"{_kind(have)}, should be {_kind(want)}"
     if want == -have:
         return "the sign"
-    if 0 in (want, have) or math.isinf(want):
+    if have == 0 and math.isfinite(want):
+        return "zero, should not be"
+    if want == 0 or not (math.isfinite(want) and math.isfinite(have)):
         return f"{_kind(have)}, should be {_kind(want)}"
     ratio = have / want
     if ratio < 0:
@@ -117,7 +127,7 @@ def _kind(value: float) -> str:
         return "NaN"
     if math.isinf(value):
         return "infinite"
-    return "zero" if value == 0 else "not zero"
+    return "zero" if value == 0 else "finite"
 
 
 def _tensor_difference(want: torch.Tensor, have: torch.Tensor, rule: dict[str, Any]) -> str:
@@ -137,9 +147,16 @@ def _tensor_difference(want: torch.Tensor, have: torch.Tensor, rule: dict[str, A
     return f"{len(wrong)} of {want.numel()} differ, first at {place}: {first}"
 
 
+def _text_difference(want: str, have: str) -> str:
+    """Of clauses between semicolons, those that should read otherwise."""
+    clauses = have.split("; ")
+    other = [clause for clause in clauses if clause not in want.split("; ")]
+    return "; ".join(other) if len(other) < len(clauses) else "different"
+
+
 def _list_difference(want: list | tuple, have: list | tuple) -> str:
     if len(want) != len(have):
-        return f"{len(have)} items, where {len(want)} are asked for"
+        return f"{'1 item' if len(have) == 1 else f'{len(have)} items'}, should be {len(want)}"
     for number, (w, h) in enumerate(zip(want, have, strict=True)):
         if repr(w) != repr(h):
             return f"item {number}: {as_text(h, 40)}, should be {as_text(w, 40)}"

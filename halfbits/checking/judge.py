@@ -31,6 +31,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from halfbits.checking.codec import items, length
 from halfbits.checking.compare import EXACT, agree
 from halfbits.checking.differences import MISSING, difference, show
 from halfbits.checking.observe import Observation
@@ -38,7 +39,10 @@ from halfbits.checking.observe import Observation
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison: a case, or one entry of a case whose answer is a dict."""
+    """One comparison: a case, or one entry of a case whose answer is a dict.
+
+    ``call`` ends in ``part``: how the entry is asked for, ``"['max']"``, or named, ``": sum"``.
+    """
 
     kind: str
     call: str
@@ -46,6 +50,7 @@ class Row:
     got: str
     difference: str
     passed: bool
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,19 +176,32 @@ def _best_hint(spec: dict, wrong: dict[str, Any]) -> str | None:
 
 
 def _row(spec: dict, case: dict, part: _Part, problem: str | None) -> Row:
-    call, expected, got = case["call"] + _suffix(spec, part.name), part.expected, part.got
+    suffix = _suffix(spec, part.name)
+    call, expected, got = case["call"] + suffix, part.expected, part.got
     unit, hidden = spec["unit"], spec["hidden"]
     if case["sweep"] and not problem:
         call, expected, got = _one_of_sweep(call, expected, got, hidden)
-    shown = part.passed or problem or hidden
+    none = f"no {part.name}" if expected is MISSING else None
     return Row(
         kind=case["kind"],
         call=call,
-        expected="hidden" if hidden else show(expected, unit),
+        expected="hidden" if hidden else none or show(expected, unit),
         got=problem or show(got, unit),
-        difference="" if shown else difference(expected, got, unit, spec["compare"]),
+        difference="" if problem or hidden else _told(spec, expected, got, part.passed),
         passed=part.passed,
+        part=suffix,
     )
+
+
+def _wanted(spec: dict, part: _Part, expected: Any) -> str:
+    return f"no {part.name}" if expected is MISSING else show(expected, spec["unit"])
+
+
+def _told(spec: dict, expected: Any, got: Any, passed: bool) -> str:
+    """What a row says of the difference; one within the tolerance is said to be that."""
+    if passed:
+        return "" if _is_exact(spec) or expected == got else "near enough"
+    return difference(expected, got, spec["unit"], spec["compare"])
 
 
 def _suffix(spec: dict, name: str) -> str:
@@ -195,9 +213,10 @@ def _suffix(spec: dict, name: str) -> str:
 
 def _one_of_sweep(call: str, expected: Any, got: Any, hidden: bool) -> tuple[str, Any, Any]:
     """What a row shows of a sweep: the first item that differs, else how many there are."""
+    count = f"{length(got)} values"
     if hidden:
-        return call, expected, f"{len(got)} values"
-    for number, (want, have) in enumerate(zip(expected, got, strict=True)):
+        return call, expected, count
+    for number, (want, have) in enumerate(zip(items(expected), items(got), strict=True)):
         if want != have:
             return f"{call}, item {number}", want, have
-    return call, f"{len(got)} values", f"{len(got)} values"
+    return call, count, count

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from halfbits.checking.judge import Verdict
+from halfbits.checking.judge import Row, Verdict
 
 RESULT = "application/vnd.halfbits.check+json"
 
@@ -14,6 +16,7 @@ STYLE = """
 .hb-report { font-size: 13px; margin: 2px 0 8px; color: var(--jp-ui-font-color1, CanvasText); }
 .hb-report .hb-head { font-weight: 600; margin: 0 0 6px; }
 .hb-report .hb-hint { border-left: 3px solid #b7791f; padding: 2px 10px; margin: 8px 0 0; }
+.hb-report .hb-part { font-weight: 600; }
 .hb-report pre { margin: 8px 0 0; white-space: pre-wrap; }
 .hb-report table { border-collapse: collapse; margin: 0; }
 .hb-report table th, .hb-report table td { text-align: left !important; padding: 3px 14px 3px 0;
@@ -82,7 +85,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         head = f'<p class="hb-head">{self._html_sign} {_text(self.headline)}</p>'
-        table = _html_table(self._table()) if self.verdict else ""
+        table = self._html_table() if self.verdict else ""
         hint = f'<p class="hb-hint"><b>Hint.</b> {_text(self._hint)}</p>' if self._hint else ""
         printed = (
             f"<pre>Your code printed:\n{html.escape(self.printed)}</pre>" if self.printed else ""
@@ -122,6 +125,20 @@ class Report:
             rows.append((mark, row.call, row.expected, row.got, row.difference))
         return rows
 
+    def _html_table(self) -> str:
+        header, *rows = self._table()
+        heads = '<th scope="col" aria-label="result"></th>'
+        heads += "".join(f'<th scope="col">{_text(cell)}</th>' for cell in header[1:])
+        cells = [[_html_mark(mark), *map(html.escape, rest)] for mark, *rest in rows]
+        if self.cases_shown:
+            calls = _html_calls(self.verdict.rows)
+            cells = [
+                [_html_mark(mark), call, _html_code(expected), _html_code(got), _text(how)]
+                for call, (mark, _, expected, got, how) in zip(calls, rows, strict=True)
+            ]
+        body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in cells)
+        return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+
 
 def _kind_row(kind: str, counts: tuple[int, int]) -> tuple[str, ...]:
     failed, total = counts
@@ -136,26 +153,25 @@ def _columns(table: list[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _html_table(table: list[tuple[str, ...]]) -> str:
-    header, *rows = table
-    heads = "".join(
-        f'<th scope="col">{_text(cell) or "<span hidden>result</span>"}</th>' for cell in header
-    )
-    code_columns = range(1, 4) if len(header) == 5 else ()
-    body = "".join(f"<tr>{_html_row(row, code_columns)}</tr>" for row in rows)
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+def _html_calls(rows: Iterable[Row]) -> Iterator[str]:
+    """A call stands once; what is judged of its answer has a row each, by name."""
+    above = None
+    for row in rows:
+        call = row.call.removesuffix(row.part)
+        name = html.escape(row.part.removeprefix(": "))
+        part = f'<span class="hb-part">{name}</span>' if name else ""
+        yield part if part and call == above else f"{_html_code(call)} {part}".rstrip()
+        above = call
 
 
-def _html_row(row: tuple[str, ...], code_columns: range | tuple) -> str:
-    cells = []
-    for number, cell in enumerate(row):
-        text = html.escape(cell)
-        if number == 0:
-            text = f'<span class="{"hb-good" if cell == "✓" else "hb-bad"}">{text}</span>'
-        elif number in code_columns and cell:
-            text = f"<code>{text}</code>"
-        cells.append(f"<td>{text}</td>")
-    return "".join(cells)
+def _html_mark(mark: str) -> str:
+    return f'<span class="{"hb-good" if mark == "✓" else "hb-bad"}">{mark}</span>'
+
+
+def _html_code(cell: str) -> str:
+    """Code; a long call may go on in the next line before a method or an argument of torch."""
+    breaks = r"(?<=[)])(?=[.][a-z])|(?<=[(])(?=torch)"
+    return f"<code>{re.sub(breaks, '<wbr>', html.escape(cell))}</code>" if cell else ""
 
 
 def _text(sentence: str) -> str:

@@ -11,8 +11,9 @@ import html
 import io
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import Any
 
 import matplotlib as mpl
@@ -103,12 +104,18 @@ class Shown:
     Parameters
     ----------
     html, text
-        The two forms; both must say the same.
+        The two forms; both must say the same. The HTML may be a function that makes it, called when
+        it is first looked at: a grader that runs a lesson need not draw its pictures.
     """
 
-    def __init__(self, html: str, text: str) -> None:
-        self.html = html
+    def __init__(self, html: str | Callable[[], str], text: str) -> None:
+        self._html = html
         self.text = text
+
+    @cached_property
+    def html(self) -> str:
+        """The form for notebooks."""
+        return self._html if isinstance(self._html, str) else self._html()
 
     def _repr_html_(self) -> str:
         return self.html
@@ -136,12 +143,18 @@ class Picture(Shown):
     def __init__(self, figure: Figure, alt: str) -> None:
         if not alt.strip():
             raise ValueError("say in alt what the picture shows")
+        super().__init__(self._element, alt)
         self.figure = figure
-        self.svg = to_svg(figure)
-        label = html.escape(alt, quote=True)
-        box = f'<figure role="img" aria-label="{label}" style="margin:0">{self.svg}</figure>'
-        super().__init__(box, alt)
         _close(figure)
+
+    @cached_property
+    def svg(self) -> str:
+        """The picture as an ``<svg>`` element."""
+        return to_svg(self.figure)
+
+    def _element(self) -> str:
+        label = html.escape(self.text, quote=True)
+        return f'<figure role="img" aria-label="{label}" style="margin:0">{self.svg}</figure>'
 
 
 def to_svg(figure: Figure) -> str:

@@ -128,7 +128,7 @@ def activation_bytes(width: int = 256, depth: int = 5, activation: str = "GELU")
 
 
 def crossing_batch(width: int, depth: int, activation: str = "GELU") -> float:
-    """Batch size at which fp32 and autocast save equally much; below it autocast saves more."""
+    """Batch size at which fp32 and autocast keep equally much; below it autocast keeps more."""
     one = activation_bytes_of(1, width, depth, activation)
     return one["weight casts"] / (one["fp32"] / 2)
 
@@ -138,7 +138,7 @@ def _compare(width: int, depth: int, activation: str) -> str:
     for batch in (64, 1024):
         cost = activation_bytes_of(batch, width, depth, activation)
         parts.append(
-            f"at batch {batch} fp32 saves {_bytes(cost['fp32'])}, "
+            f"at batch {batch} fp32 keeps {_bytes(cost['fp32'])}, "
             f"bf16 autocast {_bytes(cost['autocast'])}"
         )
     where = crossing_batch(width, depth, activation)

@@ -132,7 +132,7 @@ def scale_sweep() -> Picture:
     above.axhline(reference, color=FORMAT_COLORS["fp32"], linestyle=(0, (5, 2)), linewidth=1.3)
     right = {"xytext": (0, 4), "textcoords": "offset points", "ha": "left", "fontsize": SMALL}
     label = f"fp32 without a scale: {reference:.1f}%"
-    above.annotate(label, (powers[-1], reference), **right | {"ha": "right"})
+    above.annotate(label, (powers[-1], reference), **right | {"ha": "right", "xytext": (0, 6)})
     above.set(ylabel="test accuracy", ylim=(-4, 108))
     bars = {"width": 1.5, "linewidth": 0}
     below.bar(powers, [100 * p["zeros"] for p in points], color="black", alpha=0.45, **bars)
@@ -140,6 +140,8 @@ def scale_sweep() -> Picture:
     below.bar(powers, [100 * p["bad"] for p in points], bottom=floor, color=ALERT, **bars)
     zeros = 100 * recorded["fp32"]["zeros"]
     below.axhline(zeros, color=FORMAT_COLORS["fp32"], linestyle=(0, (5, 2)), linewidth=1.3)
+    above_line = right | {"ha": "right", "xytext": (0, 3)}
+    below.annotate(f"fp32: {zeros:.0f}% zero", (powers[-2], zeros), **above_line)
     below.set(ylabel="gradients at step 1", ylim=(0, 112), yticks=[0, 50, 100])
     below.annotate("zero", (powers[0], 100), **right | {"ha": "center", "xytext": (0, 2)})
     if points[-1]["bad"]:

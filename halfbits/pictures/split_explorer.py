@@ -116,8 +116,8 @@ class _SplitDrawing:
             xs = [x for place in places for x in (place, place, math.nan)]
             self._ticks.set_data(xs, [0, 1, math.nan] * len(places))
             self._ticks.set_color(color(fmt))
-            picture = Picture(self._figure, _describe_split(fmt))
-        return f'{picture.html}<p role="status" style="margin:4px 0">{_summary(fmt)}</p>'
+            shown = Picture(self._figure, _describe_split(fmt)).html
+        return f'{shown}<p role="status" style="margin:4px 0">{_summary(fmt)}</p>'
 
     def _move_bits(self, fmt: Format) -> None:
         fields = ["sign"] + ["exponent"] * fmt.exp_bits + ["fraction"] * fmt.man_bits

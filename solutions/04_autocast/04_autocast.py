@@ -25,7 +25,7 @@
 # **What you need**: Unit 1, and from Unit 2 the step that a weight does not notice; classes with methods, and the `with` statement. No GPU.
 # **Time**: about 130 minutes with the exercises. **Points**: 34, of which 6 are for a quiz and 3 for a written answer.
 #
-# Matrix units multiply 16-bit numbers several times as fast as 32-bit ones. But some computations do not bear 16 bits: Unit 2 showed it of sums and small steps. So *mixed* precision decides for each operation. In PyTorch one line does that, `with torch.autocast(...)`, and most people who use it could not say what it has done. You will.
+# Matrix units multiply 16-bit numbers faster than wider ones: those of an NVIDIA A100 reach 312 TFLOPS, in fp16 and in bf16 alike, and 156 in tf32; float32 without them reaches 19.5 (NVIDIA 2022). But some computations do not bear 16 bits: Unit 2 showed it of sums and small steps. So *mixed* precision decides for each operation. In PyTorch one line does that, `with torch.autocast(...)`, and most people who use it could not say what it has done. You will.
 
 # %% tags=["imports"]
 import copy
@@ -108,7 +108,7 @@ hb.dtype_diagram(device_type="cuda", dtype="bf16")
 #
 # Do not believe the picture: look. Call `model(x)` once, inside autocast for the given device type and dtype, and write down what each module returned: a list of pairs (name, dtype), one for each *call* of a module, in the order in which the calls end.
 #
-# `model.named_modules()` gives names and modules, nested ones with a dot in the name (`"2.0"`). The first is the model itself, with the empty name: leave it out, and take all others. A *forward hook* is a function that PyTorch calls whenever a module is done:
+# `model.named_modules()` gives names and modules, nested ones with a dot in the name (`"2.0"`). The first is the model itself, with the empty name: leave it out, and take all others. A *forward hook* is a function that PyTorch calls whenever a module is done; `layer` is the one from above:
 
 # %%
 handle = layer.register_forward_hook(lambda module, inputs, output: print("returned", output.dtype))
@@ -291,7 +291,7 @@ with Log("outer"), Log("inner"):  # inner is inside outer
 # - Regions can be nested, with other dtypes and with `enabled=False`; the innermost decides.
 # - After an error, in an operation or in the region, everything is as if it had not happened.
 #
-# `torch.autocast` and your class are run through the same 240 random programs, and have to give the same dtypes, also those in which PyTorch really computed, and the same errors. Thirty more programs use CUDA's lists. (They are made in `drivers.py`, beside this notebook; nothing in it is secret.) Hint: a function inside the method that casts one value, and calls itself for lists and tuples, keeps it short.
+# `torch.autocast` and your class are run through the same 240 random programs, and have to give the same dtypes, also those in which PyTorch really computed, and the same errors. Thirty more programs use CUDA's lists. (They are made in `drivers.py`, beside this notebook; nothing in it is secret. There, a and b are matrices of 4 × 4, u and v two rows of b; a row of the check's table ends with the dtypes of a and b.) Hint: a function inside the method that casts one value, and calls itself for lists and tuples, keeps it short.
 
 
 # %% nbgrader={"grade": false, "grade_id": "MiniAutocast-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -371,7 +371,7 @@ print("second like first:", torch.equal(second, first), "  third:", torch.equal(
 # The weights stay in float32 under autocast, although every multiplication uses 16-bit copies. Could one store the copies only, and update those? P. Micikevicius et al. (2018, section 3.1) give two reasons against it:
 #
 # - **Small gradients.** In a network of theirs (their Figure 2b), about 5 % of the weight gradients were smaller than 2⁻²⁴ in magnitude. Times the learning rate, such a value becomes zero in fp16.
-# - **Small ratios.** Even an update that fp16 can hold is lost if the weight is 2048 times as large or more: Unit 2's step that a weight does not notice.
+# - **Small ratios.** Even an update that fp16 can hold may be lost as soon as the weight is 2048 times as large: Unit 2's step that a weight does not notice.
 #
 # In bf16 the first reason falls away, for it has float32's range, and the second one gets worse: the ratio is 256. How many updates are concerned in a real network? Train a small one on 8 × 8 pictures of digits, then look at one more step of plain SGD:
 
@@ -411,7 +411,7 @@ hb.master_weight_curves()
 #
 # ### Exercise 4: `MasterSGD`
 #
-# Write SGD with momentum for parameters of any floating dtype. `MasterSGD(params, lr, momentum)` makes, once, a float32 copy of each parameter: the list `self.master`. Each copy has memory of its own, also if the parameter is float32 already. `step()` does for each parameter whose `grad` is not None, all in float32:
+# Write SGD with momentum for parameters of any floating dtype. `MasterSGD(params, lr, momentum)` gets the parameters as `model.parameters()` gives them, a generator, which can be gone through only once. It makes, once, a float32 copy of each parameter: the list `self.master`. Each copy has memory of its own, also if the parameter is float32 already. `step()` does for each parameter whose `grad` is not None, all in float32:
 #
 # $$v \leftarrow \mathrm{momentum} \cdot v + \mathrm{gradient} \qquad m \leftarrow m - \mathrm{lr} \cdot v$$
 #
@@ -545,7 +545,7 @@ hb.bytes_per_parameter()
 #
 # ## Count what is saved for backward
 #
-# So what does autocast save? *Activations*: what the forward pass leaves behind for the backward pass. Autograd lets us look. Inside `saved_tensors_hooks(pack, unpack)` each tensor that it saves is given to `pack`, and what `pack` returns is saved instead. **Predict** what this network saves for 32 rows, first in float32, then under autocast.
+# So where does autocast need less? In the *activations*: what the forward pass leaves behind for the backward pass. In PyTorch's words these tensors are *saved*. Autograd lets us look. Inside `saved_tensors_hooks(pack, unpack)` each tensor that it saves is given to `pack`, and what `pack` returns is saved instead. **Predict** what this network saves for 32 rows, first in float32, then under autocast.
 
 
 # %%
@@ -556,6 +556,7 @@ def show(tensor):
 
 
 net, rows = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4)), torch.randn(32, 8)
+print("weight of the second Linear:", net[2].weight.untyped_storage().data_ptr())
 for enabled in (False, True):
     print("autocast" if enabled else "float32")
     region = torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled)
@@ -566,7 +567,7 @@ for enabled in (False, True):
 # Look at the last column, the address of the block of memory:
 #
 # - The output of ReLU, 32 × 16, is saved **twice and stored once**: the ReLU keeps it, and the second Linear keeps its input, which is the same tensor.
-# - In float32, the weight of the second Linear is saved as a *view* (transposed) of the parameter. The parameter is there anyway: this costs nothing.
+# - In float32, the weight of the second Linear is saved as a *view* (transposed) of the parameter: its address is that of the first line. The parameter is there anyway, so this costs nothing.
 # - Under autocast the activations take half. But the weight that is saved is **a new block**: the 16-bit copy. It stays until the backward pass has used it.
 #
 # The first layer's weight is not saved: it would be needed for the gradient of the network's input, which nobody wants.
@@ -579,7 +580,7 @@ for enabled in (False, True):
 # - not the model's parameters and buffers (such as the running mean of a batch norm), for they are there anyway;
 # - the input x counts where it is saved.
 #
-# The networks of the check are in `drivers.py`. Keep the model's output in a variable until you have counted. It holds the graph, and the graph holds what was saved; a block that is freed too early can lend its address to the next one.
+# The networks of the check are in `drivers.py`. Let `pack` return the tensor, and keep the model's output in a variable until you have counted. It holds the graph, and the graph holds what was saved; a block that is freed too early can lend its address to the next one.
 
 
 # %% nbgrader={"grade": false, "grade_id": "saved_bytes-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -614,7 +615,7 @@ hb.check("saved_bytes")
 # More cases run here when your work is graded.
 
 # %% [markdown]
-# Activations grow with the batch; the copies of the weights do not. **Predict**: five layers of 256 × 256, each followed by GELU, a batch of 64. Does autocast save memory?
+# Activations grow with the batch; the copies of the weights do not. **Predict**: five layers of 256 × 256, each followed by GELU, a batch of 64. Does autocast need less memory?
 
 # %%
 hb.activation_explorer()
@@ -632,9 +633,9 @@ hb.activation_explorer()
 hb.activation_bytes()
 
 # %% [markdown]
-# For small batches **autocast saves more bytes than float32**: 852 kB instead of 655 kB at a batch of 64. From a batch of about 100 on it saves less, and far to the right half. In a transformer the "batch" of a Linear is sequences × tokens, so training sits far to the right, and autocast does save memory there. Fine-tuning with short texts or single pictures may not.
+# For small batches **autocast keeps more bytes than float32**: 852 kB instead of 655 kB at a batch of 64. From a batch of about 100 on it keeps fewer, and far to the right half as many. In a transformer the "batch" of a Linear is sequences × tokens, so training sits far to the right, and there autocast needs less memory. Fine-tuning with short texts or single pictures may lie on the left.
 #
-# So the honest account of `torch.autocast` is: nothing saved on weights, gradients and moments; up to half of the activations; and the speed of 16-bit matrix units.
+# So the honest account of `torch.autocast` is: not a byte less for weights, gradients and moments; up to half of the bytes less for activations; and the speed of 16-bit matrix units.
 #
 # ## Check what you remember
 #
@@ -723,5 +724,6 @@ outputs.dtype, loss.dtype
 # - P. Micikevicius et al., *Mixed Precision Training*, ICLR 2018, [arXiv:1710.03740](https://arxiv.org/abs/1710.03740): section 3.1, Figures 1 and 2, Table 1.
 # - PyTorch documentation, [Automatic Mixed Precision package](https://docs.pytorch.org/docs/2.13/amp.html), with the lists; in the source, the macros in `aten/src/ATen/autocast_mode.h`.
 # - PyTorch documentation, [Extending PyTorch](https://docs.pytorch.org/docs/2.13/notes/extending.html), on `__torch_function__` and modes; and [`saved_tensors_hooks`](https://docs.pytorch.org/docs/2.13/autograd.html).
+# - NVIDIA, [Hopper Architecture In-Depth](https://developer.nvidia.com/blog/nvidia-hopper-architecture-in-depth/), 2022: the table that compares the peak rates of A100 and H100.
 # - S. Rajbhandari et al., *ZeRO: Memory Optimizations Toward Training Trillion Parameter Models*, SC 2020, [arXiv:1910.02054](https://arxiv.org/abs/1910.02054): where the bytes of training go.
 # - The starting point of this course: S. Raschka, *Deep Learning Fundamentals*, Unit 9.1, Lightning AI, 2023.

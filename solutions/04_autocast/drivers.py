@@ -87,14 +87,16 @@ def dtype_trace(function, kind, device_type, dtype, training=True):
 
 def _calls(trace):
     """The entries of a trace by number, if it is a list of pairs."""
-    if not isinstance(trace, list) or any(not isinstance(e, tuple) or len(e) != 2 for e in trace):
+    if not isinstance(trace, list) or any(
+        not isinstance(e, tuple | list) or len(e) != 2 for e in trace
+    ):
         return {"trace": trace}
     return {f"{number}. {name}": dtype for number, (name, dtype) in enumerate(trace, 1)}
 
 
 # ── MiniAutocast ─────────────────────────────────────────────────────────────────────────────────
 
-# Code that runs on two matrices of 4 × 4, their first rows v and u, and four labels.
+# Code that runs on two matrices a and b of 4 × 4, on v and u, two rows of b, and on four labels.
 CALLS = {
     "matmul": ("a @ b", "torch.matmul(a, b)", "a.matmul(b)"),
     "linear": ("F.linear(a, b)", "F.linear(a, b, v)", "F.linear(input=a, weight=b)"),
@@ -196,10 +198,16 @@ def _outcome(code, first, second):
     except Exception as error:
         if isinstance(error, NotImplementedError) and not error.args:
             raise  # not attempted yet
-        return f"raises {type(error).__name__}"
+        return _problem(error)
     with torch._C.DisableTorchFunction():
         computed = ", ".join(sorted(_short(dtype) for dtype in kernels.dtypes)) or "integers"
         return f"{_short(result.dtype)}, computed in {computed}"
+
+
+def _problem(error):
+    """The error, with its message where PyTorch would have raised none of this kind."""
+    torchs = isinstance(error, RuntimeError)
+    return f"raises {type(error).__name__}" + ("" if torchs else f": {error}")
 
 
 class _Kernels(TorchDispatchMode):
@@ -234,7 +242,7 @@ def MasterSGD(make, starts, gradients, lr, momentum=0.0, steps=1):
     It holds one such list for each step, or for every step the same.
     """
     parameters = [nn.Parameter(start.clone()) for start in starts]
-    optimizer = make(parameters, lr, momentum)
+    optimizer = make(iter(parameters), lr, momentum)  # like model.parameters(), to be used once
     for step in range(steps):
         for parameter, gradient in zip(parameters, gradients[step % len(gradients)], strict=True):
             parameter.grad = None
@@ -271,6 +279,17 @@ class Gated(nn.Module):
         return left * right
 
 
+class HalfSquared(nn.Module):
+    """Saves a view of the left half of a layer's output, and with it the whole block."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(64, 128)
+
+    def forward(self, x):
+        return self.fc(x).chunk(2, dim=-1)[0] ** 2
+
+
 def _frozen():
     model = mlp(64, 64, 64, 64, activation=nn.GELU)
     model[0].requires_grad_(False)
@@ -288,6 +307,7 @@ NETS = {
     "norm first": (64, lambda: nn.Sequential(nn.LayerNorm(64), mlp(64, 64, 64))),
     "Linear, ReLU, …": (64, lambda: mlp(64, 64, 64, 64)),
     "gated": (64, Gated),
+    "one half squared": (64, HalfSquared),
     "batch norm": (64, lambda: nn.Sequential(nn.Linear(64, 64), nn.BatchNorm1d(64), nn.ReLU())),
     "first layer frozen": (64, _frozen),
 }

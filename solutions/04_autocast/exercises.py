@@ -46,7 +46,7 @@ def _(model, x, device_type, dtype):
 
 
 def _traced(kind, device_type="cpu", dtype=BF16, training=True):
-    call = f"dtype_trace(model, x, {device_type!r}, {dtype})  # {kind}"
+    call = f"{kind} ({device_type}, {str(dtype).removeprefix('torch.')})"
     return case(kind, device_type, dtype, training, call=call)
 
 
@@ -79,10 +79,13 @@ dtype_trace.hidden(
 dtype_trace.hidden("a model that raises an error", _traced("one that fails"))
 
 
-@dtype_trace.wrong(
-    "this reads the dtype of the parameters. They stay float32 under autocast; what changes is "
-    "the dtype of what a module returns"
+ALL_FLOAT32 = (
+    "these are the dtypes of the parameters, or those without autocast. The parameters stay "
+    "float32 inside `torch.autocast(...)`; what changes there is what a module returns"
 )
+
+
+@dtype_trace.wrong(ALL_FLOAT32)
 def dtype_of_parameters(model, x, device_type, dtype):
     calls, handles = [], []
 
@@ -250,7 +253,7 @@ def the_model_itself_too(model, x, device_type, dtype):
     return calls
 
 
-@dtype_trace.wrong("the dtype of the *input* is recorded; autocast shows in what a module returns")
+@dtype_trace.wrong("the dtype of the input is recorded; autocast shows in what a module returns")
 def dtype_of_inputs(model, x, device_type, dtype):
     calls, handles = [], []
 
@@ -288,6 +291,96 @@ def put_into_evaluation_mode(model, x, device_type, dtype):
     for name, module in model.named_modules():
         if name:
             handles.append(module.register_forward_hook(hook_for(name)))
+    try:
+        with torch.autocast(device_type, dtype=dtype):
+            model(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls
+
+
+@dtype_trace.wrong(ALL_FLOAT32)
+def without_autocast(model, x, device_type, dtype):
+    calls, handles = [], []
+
+    def hook_for(name):
+        def hook(module, inputs, output):
+            while isinstance(output, tuple):
+                output = output[0]
+            calls.append((name, output.dtype))
+
+        return hook
+
+    for name, module in model.named_modules():
+        if name:
+            handles.append(module.register_forward_hook(hook_for(name)))
+    try:
+        model(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls
+
+
+ONE_NAME = (
+    "all entries bear the name of the last module: a hook made in the loop looks `name` up when it "
+    "is called, after the loop. Make it in a function that takes the name"
+)
+
+
+@dtype_trace.wrong(ONE_NAME)
+def one_name_for_all(model, x, device_type, dtype):
+    calls, handles = [], []
+    for name, module in model.named_modules():
+
+        def hook(module, inputs, output):
+            while isinstance(output, tuple):
+                output = output[0]
+            calls.append((name, output.dtype))  # noqa: B023 - the mistake
+
+        if name:
+            handles.append(module.register_forward_hook(hook))
+    try:
+        with torch.autocast(device_type, dtype=dtype):
+            model(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls
+
+
+@dtype_trace.wrong(ONE_NAME)
+def one_name_for_all_and_no_tuples(model, x, device_type, dtype):
+    calls, handles = [], []
+    for name, module in model.named_modules():
+        if name:
+            note = lambda module, inputs, output: calls.append((name, output.dtype))  # noqa: B023, E731
+            handles.append(module.register_forward_hook(note))
+    with torch.autocast(device_type, dtype=dtype):
+        model(x)
+    for handle in handles:
+        handle.remove()
+    return calls
+
+
+@dtype_trace.wrong(
+    "modules inside modules are missing: `named_children` gives the outermost ones, "
+    "`named_modules` all of them"
+)
+def children_only(model, x, device_type, dtype):
+    calls, handles = [], []
+
+    def hook_for(name):
+        def hook(module, inputs, output):
+            while isinstance(output, tuple):
+                output = output[0]
+            calls.append((name, output.dtype))
+
+        return hook
+
+    for name, module in model.named_children():
+        handles.append(module.register_forward_hook(hook_for(name)))
     try:
         with torch.autocast(device_type, dtype=dtype):
             model(x)
@@ -463,7 +556,7 @@ def sixteen_bits_by_default(op, in_dtypes, device_type, amp_dtype):
 
 
 @predict_dtype.wrong(
-    "where an operation passes through, the *first* input does not decide: PyTorch promotes, "
+    "where an operation passes through, the first input does not decide: PyTorch promotes, "
     "so 16 bits and float32 give float32"
 )
 def first_input_decides(op, in_dtypes, device_type, amp_dtype):
@@ -486,6 +579,22 @@ def default_dtype_of_the_device(op, in_dtypes, device_type, amp_dtype):
     out = None
     for dtype in in_dtypes:
         if target and dtype in (torch.float32, torch.float16, torch.bfloat16):
+            dtype = target
+        out = dtype if out is None else torch.promote_types(out, dtype)
+    return out
+
+
+@predict_dtype.wrong(
+    "only float32 inputs are cast here. An operation on a list gets 16-bit inputs cast, too: "
+    "those in the other 16-bit dtype to the region's, and both to float32 where the list says so"
+)
+def casts_float32_only(op, in_dtypes, device_type, amp_dtype):
+    from halfbits.autocast_table import autocast_rule
+
+    target = {"16 bit": amp_dtype, "fp32": torch.float32}.get(autocast_rule(op, device_type))
+    out = None
+    for dtype in in_dtypes:
+        if target and dtype == torch.float32:
             dtype = target
         out = dtype if out is None else torch.promote_types(out, dtype)
     return out
@@ -585,7 +694,7 @@ MiniAutocast.visible(
                 BF16,
                 True,
                 [
-                    ("with", BF16, False, [_run("a @ b")]),
+                    ("with", FP16, False, [_run("a @ b")]),
                     ("with", FP16, True, [_run("a @ b")]),
                     _run("a @ b"),
                 ],
@@ -675,7 +784,7 @@ class AlwaysEnabled(torch.overrides.TorchFunctionMode):
 
 
 @MiniAutocast.wrong(
-    "the *output* is cast here. Autocast casts the inputs, so the operation itself computes in the "
+    "the output is cast here. Autocast casts the inputs, so the operation itself computes in the "
     "other dtype, and inputs of two dtypes meet in one"
 )
 class CastsOutputs(torch.overrides.TorchFunctionMode):
@@ -815,7 +924,7 @@ class NoSecondList(torch.overrides.TorchFunctionMode):
 
 
 @MiniAutocast.wrong(
-    "only float32 inputs are cast: an input in the *other* 16-bit dtype has to be cast, too"
+    "only float32 inputs are cast: an input in the other 16-bit dtype has to be cast, too"
 )
 class OnlyFloat32(torch.overrides.TorchFunctionMode):
     def __init__(self, lists, dtype=torch.bfloat16, enabled=True):
@@ -871,6 +980,35 @@ class LeaksState(torch.overrides.TorchFunctionMode):
             result = func(*args, **kwargs)
             self.inside = False
             return result
+
+
+@MiniAutocast.wrong(
+    "a region with `enabled=False` casts nothing itself, but its `func(*args)` goes on to the "
+    "region around it, which does: shield this call, too"
+)
+class DisabledWithoutShield(torch.overrides.TorchFunctionMode):
+    def __init__(self, lists, dtype=torch.bfloat16, enabled=True):
+        super().__init__()
+        self.lists, self.dtype, self.enabled = lists, dtype, enabled
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        def cast(x, target):
+            if isinstance(x, torch.Tensor):
+                low = x.dtype in (torch.float32, torch.float16, torch.bfloat16)
+                return x.to(target) if low else x
+            if isinstance(x, (list, tuple)):
+                return type(x)(cast(each, target) for each in x)
+            return x
+
+        kwargs = kwargs or {}
+        if not self.enabled:
+            return func(*args, **kwargs)
+        with torch._C.DisableTorchFunction():
+            for rule, target in (("16 bit", self.dtype), ("fp32", torch.float32)):
+                if func.__name__ in self.lists[rule]:
+                    args = cast(args, target)
+                    kwargs = {name: cast(x, target) for name, x in kwargs.items()}
+            return func(*args, **kwargs)
 
 
 @MiniAutocast.right("a stack of regions, of which only the innermost acts")
@@ -1149,6 +1287,44 @@ class ParameterReplaced:
                     p.data = m.clone()
 
 
+@MasterSGD.wrong(
+    "nothing moves: `params` may be a generator, as `model.parameters()` is, and a generator can "
+    "be gone through once. Make a list of it first"
+)
+class GeneratorUsedUp:
+    def __init__(self, params, lr, momentum=0.0):
+        self.params, self.lr, self.momentum = params, lr, momentum
+        self.master = [p.detach().float().clone() for p in params]
+        self.velocity = [torch.zeros_like(m) for m in self.master]
+
+    def step(self):
+        with torch.no_grad():
+            for p, m, v in zip(self.params, self.master, self.velocity, strict=False):
+                if p.grad is not None:
+                    v.mul_(self.momentum).add_(p.grad.float())
+                    m.sub_(self.lr * v)
+                    p.copy_(m)
+
+
+@MasterSGD.wrong(
+    "the master weights have the 16 bits of their parameters, for `clone()` keeps the dtype: "
+    "make them float32"
+)
+class MasterInSixteenBits:
+    def __init__(self, params, lr, momentum=0.0):
+        self.params, self.lr, self.momentum = list(params), lr, momentum
+        self.master = [p.detach().clone() for p in self.params]
+        self.velocity = [torch.zeros_like(m) for m in self.master]
+
+    def step(self):
+        with torch.no_grad():
+            for p, m, v in zip(self.params, self.master, self.velocity, strict=True):
+                if p.grad is not None:
+                    v.mul_(self.momentum).add_(p.grad)
+                    m.sub_(self.lr * v)
+                    p.copy_(m)
+
+
 @MasterSGD.right("with PyTorch's SGD, which it gives the master weights")
 class ByTorchSGD:
     def __init__(self, params, lr, momentum=0.0):
@@ -1271,7 +1447,7 @@ def one_moment_for_adam(mode, optimizer):
 
 
 @bytes_per_param.wrong(
-    "this counts a master copy for torch AMP. There the fp32 weights of the model *are* the master "
+    "this counts a master copy for torch AMP. There the fp32 weights of the model serve as master "
     "weights, and no second copy exists"
 )
 def amp_with_a_second_copy(mode, optimizer):
@@ -1378,6 +1554,7 @@ saved_bytes.visible(
     _saving("one Linear", 8),
     _saving("Linear, ReLU, …", 8),
     _saving("gated", 8),
+    _saving("one half squared", 8),
     _saving("5 × (Linear, GELU)", 64),
     _saving("5 × (Linear, GELU)", 64, BF16),
     _saving("norm first", 8, BF16),
@@ -1391,10 +1568,11 @@ saved_bytes.hidden(
     _saving("5 × (Linear, GELU)", 320, BF16),
 )
 saved_bytes.hidden(
-    "memory that is saved twice",
+    "memory that is saved twice, and views of larger blocks",
     _saving("Linear, ReLU, …", 24),
     _saving("Linear, ReLU, …", 24, BF16),
     _saving("gated", 5),
+    _saving("one half squared", 5),
 )
 saved_bytes.hidden("fp16 autocast", _saving("Linear, ReLU, …", 24, FP16))
 saved_bytes.hidden(
@@ -1481,7 +1659,7 @@ def counts_twice(model, x, context):
 
 
 @saved_bytes.wrong(
-    "this adds up what the layers return. What is *saved* is something else: autograd keeps what "
+    "this adds up what the layers return. What is saved is something else: autograd keeps what "
     "the backward pass needs, the input of the network and casts of weights among it"
 )
 def sums_outputs(model, x, context):
@@ -1538,6 +1716,59 @@ def leaves_out_the_input(model, x, context):
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), context:
         output = model(x)  # noqa: F841 - it holds the graph
     return sum(found.values())
+
+
+@saved_bytes.wrong(
+    "the size of each saved tensor is counted. If it is a view, the whole block stays in memory "
+    "with it: count `tensor.untyped_storage().nbytes()`"
+)
+def counts_views(model, x, context):
+    owned = {t.untyped_storage().data_ptr() for t in [*model.parameters(), *model.buffers()]}
+    found = {}
+
+    def pack(tensor):
+        if tensor.untyped_storage().data_ptr() not in owned:
+            found[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), context:
+        output = model(x)  # noqa: F841 - it holds the graph
+    return sum(found.values())
+
+
+@saved_bytes.wrong(
+    "a weight is saved as a transposed view, and that is another tensor than the parameter: "
+    "compare the addresses of their storages"
+)
+def knows_parameters_by_identity(model, x, context):
+    owned = {id(t) for t in [*model.parameters(), *model.buffers()]}
+    found = {}
+
+    def pack(tensor):
+        if id(tensor) not in owned:
+            storage = tensor.untyped_storage()
+            found[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), context:
+        output = model(x)  # noqa: F841 - it holds the graph
+    return sum(found.values())
+
+
+@saved_bytes.wrong(
+    "this adds up every tensor that `pack` is given. Parameters and buffers are there anyway, and "
+    "memory that is saved twice is stored once"
+)
+def counts_all_that_is_packed(model, x, context):
+    sizes = []
+
+    def pack(tensor):
+        sizes.append(tensor.numel() * tensor.element_size())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), context:
+        output = model(x)  # noqa: F841 - it holds the graph
+    return sum(sizes)
 
 
 @saved_bytes.right("all tensors collected first, then one for each storage")

@@ -24,7 +24,7 @@
 # 6. Measure what a scaler rescues, and say when you need none.
 #
 # **What you need**: fp16's window, from 2⁻²⁵ to 65520, and what happens to gradients outside of it (Unit 3); autocast (Unit 4). No GPU.
-# **Time**: about 140 minutes with the exercises; the third alone takes 40. **Points**: 34, of which 6 are for a quiz and 3 for a written answer.
+# **Time**: about 140 minutes with the exercises; the third exercise alone takes 40. **Points**: 34, of which 6 are for a quiz and 3 for a written answer.
 #
 # In Unit 3 you slid a histogram of gradients into fp16's window. This unit is about the machine that does it during training: it has to find the scale, notice when it was too large, and leave no trace of it in the weights. In PyTorch the machine is called `GradScaler`, and you will build it.
 
@@ -61,7 +61,7 @@ def gradient(scale):
 [gradient(scale) for scale in (1, 2.0**10, 2.0**40)]
 
 # %% [markdown]
-# Without a scale the gradient is gone: 2 × 10⁻⁸ is below 2⁻²⁵. With 2¹⁰ it is there, to within fp16's precision. With 2⁴⁰ it is infinite. All three have the same *forward* pass; what differs is where in fp16's window the backward pass takes place.
+# Without a scale the gradient is gone: 2 × 10⁻⁸ is below 2⁻²⁵. With 2¹⁰ it is there, wrong by about one part in a thousand: in fp16 it was subnormal. With 2⁴⁰ it is infinite. All three have the same *forward* pass; what differs is where in fp16's window the backward pass takes place.
 #
 # ## Scale the loss, unscale the gradients
 #
@@ -69,18 +69,18 @@ def gradient(scale):
 #
 # $$\frac{\partial\,(S \cdot L)}{\partial w} = S \cdot \frac{\partial L}{\partial w}$$
 #
-# This holds for *every* gradient on the way, those of the activations included. One multiplication, of one number, shifts the whole backward pass. And it is the only place where one can do it: once a gradient has been flushed, nothing brings it back.
+# This holds for *every* gradient on the way, those of the activations included. The backward pass begins with S itself, in the dtype of the loss. One multiplication, of one number, shifts all of it. And it is the only place where one can do it: once a gradient has been flushed, nothing brings it back.
 #
 # The other end needs care. The weights are float32, and so are their gradients (Unit 4), which leaves room for S·g. Before the optimizer reads them they have to be divided by S, and looked at: if a gradient overflowed anywhere on the way back, it arrives here as ∞ or NaN. The weights must not see that: a weight that has become NaN stays NaN.
 #
-# Why scales are powers of two: multiplying by 2ᵏ changes the exponent and no digit. Scaling and unscaling by a power of two cancel exactly, as long as nothing leaves the window.
+# Why scales are powers of two: multiplying by 2ᵏ changes the exponent and no digit. Scaling and unscaling by a power of two cancel exactly, as long as all numbers on the way are normal ones.
 #
 # ### Exercise 1: `unscale_check_`
 #
 # Write the other end. Multiply each gradient by `inv`, which is 1/S, **in place** (the underscore in the name promises that, as everywhere in PyTorch: `grad.mul_(inv)`). Then say whether anything was wrong: return True if any element of any gradient is ∞, −∞ or NaN, else False.
 #
 # - All gradients are unscaled, also if one of them is bad.
-# - `None` is the gradient of a parameter that took no part; skip it.
+# - `None` is the gradient of a parameter that took no part; skip it. If there is nothing else in the list, or nothing at all, the answer is False.
 # - An fp16 gradient is an error: unscaled in fp16, it would go back below the window. Raise a `ValueError` before you change anything. Other dtypes are welcome.
 #
 # Worked example: for the gradients (512, −1024) and (∞), and inv = 2⁻¹⁰, the function returns True, and the gradients are (0.5, −1) and (∞).
@@ -113,7 +113,7 @@ hb.check("unscale_check_")
 # %% [markdown]
 # ## Choose a constant scale
 #
-# Two limits, one from each end of the window. From above: the largest gradient times S must not overflow. From below: as few gradients as possible may be flushed. **Predict**, for MiniLM's activations: which powers of two flush less than one value in ten thousand, and which are the largest that make none infinite? Begin at 2¹⁶, choose *activations*, and look for both.
+# Two limits, one from each end of the window. From above: the largest gradient times S must not overflow. From below: as few gradients as possible may be flushed. **Predict**, for MiniLM's activations: which powers of two flush less than one value in ten thousand, and which are the largest that make none infinite? Begin at 2¹⁶, choose *activations*, and look for both. The third cell counts: `report(S)` says which share of the values would be flushed, and which would overflow.
 
 # %%
 hb.gradient_explorer(scale=2.0**16)
@@ -221,7 +221,7 @@ adam.state[model[0].weight]["step"]
 # %% [markdown]
 # ### Build it: what it remembers
 #
-# Your scaler gets the interface of PyTorch's. It grows over three cells, each a class that inherits from the one before. The first is given: what a scaler remembers.
+# Your scaler gets the interface of PyTorch's. It is written in three cells, each a class that inherits from the one before. The first is given: what a scaler remembers.
 
 
 # %% tags=["imports"]
@@ -316,11 +316,11 @@ hb.results(weight_after, {"4": (4.0,), "∞": (math.inf,), "NaN": (math.nan,)})
 # - If nothing was unscaled since the last update, somebody forgot a step: raise an `AssertionError`.
 # - Then empty the records of this iteration. With `enabled=False`, do nothing at all.
 #
-# `load_state_dict(state)` takes what another scaler's `state_dict()` has returned and goes on from there. A checkpoint without the scaler's state loses S and the count: the training goes on at 65536, which may be far too low, or too high for a few skipped steps. (A disabled scaler's `{}` changes nothing.)
+# `load_state_dict(state)` takes what another scaler's `state_dict()` has returned and goes on from there. A checkpoint without the scaler's state loses S and the count: the training goes on at 65536, which may be far too low, or too high for a few skipped steps. (A disabled scaler saves `{}`, and another disabled one, which loads it, stays as it is.)
 #
 # Worked example, with `init_scale=8` and `growth_interval=3`: for the gradients 1, 1, NaN, 1, 1, 1 the scale after each update is 8, 8, 4, 4, 4, 8. Two good steps and the NaN do not make three.
 #
-# The check uses this scaler, and two optimizers, A and B, whose weights begin at 0 and move by half a gradient. It shows the scale, how many steps each has taken, and its weight, after each update, and the errors by the number of the event. The events of the third case: backward, unscale_, unscale_, step, step, unscale_, update, update. Grading drives your class and `torch.amp.GradScaler("cpu")` through the same 250 series of 50 random events and compares all of it.
+# The check uses this scaler, and two optimizers, A and B, whose weights begin at 0 and move by half a gradient. It shows the scale, how many steps each has taken, and its weight, after each update, and the errors by the number of the event; `saved.1` is the state that went through the checkpoint. The events of the third case: backward, unscale_, unscale_, step, step, unscale_, update, update. Grading drives your class and `torch.amp.GradScaler("cpu")` through the same 250 series of 50 random events and compares all of it.
 
 
 # %% nbgrader={"grade": false, "grade_id": "LossScaler-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -445,7 +445,7 @@ hb.results(digits_run, {f"from 2^{k}": (2.0**k,) for k in (0, 16, 24, 40)})
 #
 # ### Exercise 5: `accumulate`
 #
-# Do one optimizer step for all micro-batches, as if they were one batch. `microbatches` is a list of pairs (inputs, targets); `len(inputs)` is the number of examples. Return the mean loss over all examples. There is no clipping here.
+# Do one optimizer step for all micro-batches, as if they were one batch. `microbatches` is a list of pairs (inputs, targets); `len(inputs)` is the number of examples. Return the mean loss over all examples. There is no clipping here. Call `backward` for each micro-batch: only then is what its forward pass kept for it (Unit 4) gone before the next one comes. The check counts how many examples are in memory at once.
 #
 # Worked example: micro-batches of 3 examples and 1 example with the mean losses 2.0 and 6.0 have the mean loss (3 × 2.0 + 1 × 6.0) / 4 = 3.0.
 

@@ -219,11 +219,30 @@ def accumulate(function, start, effective_batches, scale):
     """Train the same layer on effective batches, each a list of (inputs, targets)."""
     seen = {"weights after each step": [], "scale": [], "returned": []}
     model, optimizer, scaler = _setting(start, scale)
+    loss_fn = CountingLoss()
     with _errors(seen):
         for microbatches in effective_batches:
-            loss = function(model, microbatches, mean_loss, optimizer, scaler)
+            loss = function(model, microbatches, loss_fn, optimizer, scaler)
             _observe(seen, model, scaler, loss)
-    return seen
+    return seen | {"most examples in memory": loss_fn.most}
+
+
+class CountingLoss:
+    """``mean_loss``, counting the examples that wait in memory for their backward pass."""
+
+    def __init__(self):
+        self.waiting = self.most = 0
+
+    def __call__(self, model, inputs, targets):
+        loss = mean_loss(model, inputs, targets)
+        if loss.requires_grad:
+            self.waiting += len(inputs)
+            self.most = max(self.most, self.waiting)
+            loss.register_hook(lambda _: self.release(len(inputs)))
+        return loss
+
+    def release(self, examples):
+        self.waiting -= examples
 
 
 def _setting(start, scale):
@@ -239,7 +258,6 @@ def _setting(start, scale):
 def _errors(seen):
     try:
         yield
-        seen["raised"] = "nothing"
     except Exception as error:
         seen["raised"] = raised(error)
 
@@ -248,13 +266,13 @@ def _observe(seen, model, scaler, loss):
     weights = model.weight.detach().flatten().tolist()
     seen["weights after each step"].append([round(weight, 7) for weight in weights])
     seen["scale"].append(scaler.get_scale())
-    seen["returned"].append(loss)
+    seen["returned"].append(float(f"{loss:.6g}") if isinstance(loss, float) else loss)
 
 
 # ── underflow_experiment ─────────────────────────────────────────────────────────────────────────
 
 
-def underflow_experiment(function, shrink, dtype, scaled, seed=0, width=64, steps=60):
+def underflow_experiment(function, shrink, dtype, scaled, seed=0, width=64, steps=60, blank=0):
     """Train on handwritten digits, then ask the trained network about digits it has not seen."""
     digits, outputs = load_digits(), set()
     with _one_thread():
@@ -262,6 +280,7 @@ def underflow_experiment(function, shrink, dtype, scaled, seed=0, width=64, step
         model = mlp(64, width, 10)
         hook = model.register_forward_hook(lambda *call: outputs.add(call[-1].dtype))
         some = batches(digits.train_x, digits.train_y, size=64, steps=steps, seed=seed)
+        some = [(x * (i >= blank), y) for i, (x, y) in enumerate(some)]  # the first ones blank
         scaler = torch.amp.GradScaler("cpu", enabled=scaled)
         zeros = function(model, some, shrink, dtype, scaler)
         hook.remove()

@@ -38,10 +38,13 @@ function render({ model, el }) {
     const { x, y, plot, left, right, top, bottom } = picture;
     const curve = (key) => BATCHES.map((b, i) => [x(b), y(costs[i][key])]);
     const now = savedBytes(batch, width, depth, activation);
+    // The label of the copies lies where the fp32 curve is above them, or far below.
+    const crossing = BATCHES.find((_, i) => costs[i].fp32 >= now.casts);
+    const late = x(crossing) > (left + right) / 2;
     const names = apart([y(costs[12].fp32), y(costs[12].autocast)], 15);
     plot.replaceChildren(
       ...(now.casts ? [s("line", { x1: left, x2: right, y1: y(now.casts), y2: y(now.casts), class: "hb-casts" }),
-        s("text", { x: left + 6, y: y(now.casts) + 15 }, `16-bit copies of weights: ${bytes(now.casts)}`)] : []),
+        s("text", { x: late ? left + 6 : right - 6, y: y(now.casts) + 15, "text-anchor": late ? "start" : "end" }, `copies of weights: ${bytes(now.casts)}`)] : []),
       s("line", { x1: x(batch), x2: x(batch), y1: top, y2: bottom, class: "hb-batch" }),
       path(curve("fp32"), { class: "hb-curve hb-fp32" }), path(curve("autocast"), { class: "hb-curve hb-autocast" }),
       s("text", { x: right + 6, y: names[0] + 4 }, "fp32"), s("text", { x: right + 6, y: names[1] + 4 }, "bf16 autocast"),
@@ -50,7 +53,8 @@ function render({ model, el }) {
     const less = now.autocast < now.fp32;
     const equal = now.autocast === now.fp32;
     const verdict = equal ? "equally much" : `autocast keeps ${less ? `${short((100 * now.autocast) / now.fp32)}% of that` : `${short(now.autocast / now.fp32)} times as much`}`;
-    status.replaceChildren(h("strong", {}, `Batch ${batch}: fp32 ${bytes(now.fp32)}, bf16 autocast ${bytes(now.autocast)}`), `: ${verdict}. ${bytes(now.casts)} are 16-bit copies of weights, whatever the batch.`);
+    const copies = now.casts ? `${bytes(now.casts)} are 16-bit copies of weights, whatever the batch.` : "No copy of a weight is among it: the gradient of the network's input is not wanted.";
+    status.replaceChildren(h("strong", {}, `Batch ${batch}: fp32 ${bytes(now.fp32)}, bf16 autocast ${bytes(now.autocast)}`), `: ${verdict}. ${copies}`);
   }
 
   draw();

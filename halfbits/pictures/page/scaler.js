@@ -71,7 +71,8 @@ function render({ model, el }) {
     if (ceiling < high) {
       plot.append(s("rect", { x: left, width: right - left, y: top, height: y(ceiling) - top, class: "hb-over" }),
         s("line", { x1: left, x2: right, y1: y(ceiling), y2: y(ceiling), class: "hb-ceiling" }),
-        s("text", { x: left + 6, y: y(ceiling) - 6 }, `overflow: scale × ${power(settings.gradient)} ≥ 65520`));
+        s("text", { x: left + 6, y: top + 14 }, // three octaves up there are always empty
+          `overflow: scale × ${power(settings.gradient)} ≥ 65520`));
     }
     plot.append(path(line, { class: "hb-scale" }), ...crosses,
       s("circle", { cx: x(trace.length), cy: y(scaler.scale), r: 5, class: "hb-now" }));
