@@ -8,11 +8,7 @@ picture's next frame comes up to 17 ms later. The last line is one JSON object.
 
 from __future__ import annotations
 
-import datetime
-import importlib.metadata
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -30,11 +26,13 @@ from browser.lab import (  # noqa: E402
 )
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
+from benchmarks.machine import measured_here  # noqa: E402
 from grader.build import files  # noqa: E402
 from grader.tables import table  # noqa: E402
 from grader.units import find_units  # noqa: E402
 from halfbits.environment import find_chromium  # noqa: E402
 
+PACKAGES = ("jupyterlab", "ipykernel", "anywidget", "ipywidgets", "matplotlib", "torch")
 CELLS = (
     "import halfbits as hb",
     'hb.quiz("limits")',
@@ -115,7 +113,7 @@ def main() -> int:
         try:
             page = browser.new_page(viewport={"width": 1280, "height": 2000})
             results = _measure_all(page, server, clicks)
-            versions = _versions() | {"chromium": browser.version}
+            chromium_version = browser.version
         finally:
             browser.close()
             server.stop()
@@ -123,9 +121,9 @@ def main() -> int:
     print(table(("what", "p50 ms", "p95 ms", "max ms", "limit for p95"), rows))
     missed = [r["name"] for r in results if r["p95_ms"] >= r["limit_ms"]]
     print(f"\nover the limit: {', '.join(missed) or 'nothing'}")
-    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     figures = {"benchmark": "interaction", "clicks": clicks, "results": results}
-    provenance = {"date": date, "machine": _machine(), "versions": versions}
+    provenance = measured_here(*PACKAGES)
+    provenance["versions"]["chromium"] = chromium_version
     print(json.dumps(figures | provenance))
     return 1 if missed else 0
 
@@ -175,21 +173,6 @@ def _measure(
         "max_ms": round(max(times), 1),
         "limit_ms": limit,
     }
-
-
-def _machine() -> dict:
-    model = platform.processor() or platform.machine()
-    if (info := Path("/proc/cpuinfo")).exists():
-        names = [x.partition(": ")[2] for x in info.read_text().splitlines() if "model name" in x]
-        model = names[0] if names else model
-    load = [round(x, 2) for x in os.getloadavg()] if hasattr(os, "getloadavg") else None
-    return {"cpu": model, "cores": os.cpu_count(), "system": platform.platform(), "load": load}
-
-
-def _versions() -> dict[str, str]:
-    names = ("jupyterlab", "ipykernel", "anywidget", "ipywidgets", "matplotlib", "torch")
-    found = {name: importlib.metadata.version(name) for name in names}
-    return {"python": platform.python_version()} | found
 
 
 if __name__ == "__main__":
