@@ -605,7 +605,7 @@ for name, w in model.named_parameters():
     for lr in (1e-1, 1e-2, 1e-3):
         step = lr * w.grad
         lost = (w - step == w) & (step != 0)
-        print(f"{name:6} lr {lr}: {lost.float().mean():6.1%} of the updates are lost")
+        print(f"{name:6} lr {lr:<5}: {lost.float().mean():6.1%} of the updates are lost")
 
 # %% [markdown]
 # - Long sums: `x.sum(dtype=torch.float32)`, and a float32 total for everything that is added up in a loop: losses, metrics, running means.

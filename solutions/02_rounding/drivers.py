@@ -13,7 +13,7 @@ def round_mantissa(function, x, man_bits):
     before = x.clone().view(torch.int32)
     seen = {"result": function(x, man_bits)}
     if not torch.equal(x.view(torch.int32), before):
-        seen["input"] = "overwritten"
+        seen["side effects"] = "the input was overwritten"
     return seen
 
 

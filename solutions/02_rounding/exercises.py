@@ -485,9 +485,11 @@ def _(xs, dtype):
 
 
 def summed(name, values, stored, dtype):
-    """A case as a student would type it."""
+    """A case as a student would type it; ``values`` may be a text such as "[1.0] + [2.0] * 9"."""
+    text = str(values)
+    values = eval(text)
     xs = torch.tensor(values).to(stored)
-    tensor = f"torch.tensor({values}, dtype={stored})"
+    tensor = f"torch.tensor({text}, dtype={stored})"
     if len(set(values)) == 1 < len(values):
         tensor = f"torch.full(({len(values)},), {values[0]}, dtype={stored})"
     return case(xs, dtype, call=f"{name}({tensor}, {dtype})")
@@ -629,6 +631,17 @@ def by_python_floats(xs, dtype):
     return torch.tensor(terms[0] if terms else 0.0, dtype=dtype)
 
 
+@pairwise_sum.wrong(
+    "Python's floats have 53 digits, however they are made: stay with tensors of `dtype`"
+)
+def by_a_list(xs, dtype):
+    terms = xs.to(dtype).tolist()
+    while len(terms) > 1:
+        terms += [0.0] * (len(terms) % 2)
+        terms = [terms[k] + terms[k + 1] for k in range(0, len(terms), 2)]
+    return torch.tensor(terms[0] if terms else 0.0, dtype=dtype)
+
+
 @pairwise_sum.right("neighbours at a time, with a zero for the one without a partner")
 def neighbours(xs, dtype):
     xs = xs.to(dtype)
@@ -679,8 +692,8 @@ def _(xs, dtype):
 
 
 kahan_sum.visible(
-    summed("kahan_sum", [2048.0, 1.0, 1.0], torch.float16, torch.float16),
-    summed("kahan_sum", [2048.0, 1.0, 1.0, 1.0, 1.0, -4.0], torch.float16, torch.float16),
+    summed("kahan_sum", "[2048.0] + [1.0] * 16", torch.float16, torch.float16),
+    summed("kahan_sum", "[2048.0, 1.0, 1.0, -2048.0]", torch.float16, torch.float16),
     summed("kahan_sum", [0.01] * 1000, torch.float16, torch.float16),
     summed("kahan_sum", [0.1] * 1000, torch.bfloat16, torch.float32),
 )
@@ -784,6 +797,33 @@ def correction_in_python(xs, dtype):
         y = x - c
         t = s + y
         c = (t - s).item() - y.item()
+        s = t
+    return s
+
+
+@kahan_sum.wrong(
+    "Python's floats have 53 digits, however they are made: stay with tensors of `dtype`"
+)
+def all_in_python(xs, dtype):
+    s = c = 0.0
+    for x in xs.tolist():
+        y = x - c
+        t = s + y
+        c = (t - s) - y
+        s = t
+    return torch.tensor(s, dtype=dtype)
+
+
+@kahan_sum.wrong(
+    "the corrections pile up: what the last addition lost has gone into this term, so c is "
+    "computed anew each time, not added to"
+)
+def corrections_pile_up(xs, dtype):
+    s = c = torch.zeros((), dtype=dtype)
+    for x in xs.to(dtype):
+        y = x - c
+        t = s + y
+        c = c + ((t - s) - y)
         s = t
     return s
 

@@ -323,7 +323,7 @@ hb.check("safe_norm16")
 # %% [markdown]
 # ## Keep a variance from turning negative
 #
-# Squares have a second way to destroy a result, inside the range. The variance is the mean of $(x - \bar x)^2$. Multiplied out, it becomes the difference of two means, $\overline{x^2} - \bar x^2$, which is convenient: one pass over the data, and sums are all one has to keep. **Predict** what the difference gives as the mean moves away from 0, while the true variance stays the same:
+# Squares have a second way to destroy a result, inside the range. The variance is the mean of $(x - \bar x)^2$. Multiplied out, it becomes the difference of two means, $\overline{x^2} - \bar x^2$, which is convenient: one pass over the data, and sums are all one has to keep. **Predict** what the difference gives as the mean moves away from 0, while the true variance stays the same. (Two cures are drawn as well. They come right after the picture.)
 
 # %%
 hb.variance_explorer()

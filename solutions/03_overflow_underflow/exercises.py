@@ -503,6 +503,12 @@ def ready_made_vector_norm(x):
     return torch.linalg.vector_norm(x)
 
 
+@safe_norm16.wrong("return the norm as an fp16 tensor: `.item()` makes a Python float of it")
+def python_float(x):
+    top = x.abs().max().item()
+    return top * (x / top).pow(2).sum().sqrt().item() if top else 0.0
+
+
 @safe_norm16.right("scaled by a power of two, which rounds nothing")
 def by_power_of_two(x):
     top = x.abs().max()
@@ -561,7 +567,7 @@ def chunks(offset, *sizes_and_means, seed):
 running_var.visible(
     shown_chunks([[10001.0, 10003.0], [10005.0]], True),
     shown_chunks([[10001.0, 10003.0], [10005.0]], False),
-    shown_chunks([[1.0, 2.0, 3.0], [9.0]], True),
+    shown_chunks([[1.0, 2.0, 3.0], [9.0, 11.0]], True),
     case(
         list((10_000 + random(1000, seed=3)).split(500)),
         True,
@@ -642,6 +648,15 @@ def clamped_at_zero(chunks, unbiased):
 )
 def average_of_variances(chunks, unbiased):
     every = [c.var(unbiased=unbiased) if len(c) > 1 else torch.zeros(()) for c in chunks]
+    return sum(every) / len(every)
+
+
+@running_var.wrong(
+    "the average of the chunks' variances misses how far their means lie apart, and weighs a "
+    "chunk of 1 like one of 1000"
+)
+def average_of_unbiased_variances(chunks, unbiased):
+    every = [c.var() for c in chunks]
     return sum(every) / len(every)
 
 
