@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HALFBITS_CLASSROOM := $(CLASSROOM)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab check release adequacy grade grade-nbgrader feedback formgrader student-bundle demo doctor lock clean
+.PHONY: help lab check release adequacy grade grade-nbgrader feedback formgrader student-bundle demo doctor gpu-record lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -56,6 +56,9 @@ demo: $(STAMP) ## take a class of sample students from release to feedback
 doctor: $(STAMP) ## say what works on this machine, and how to mend what does not
 	$(PY) -m halfbits.doctor
 	@if [ -d grader ]; then $(PY) -m grader doctor; fi
+
+gpu-record: $(STAMP) ## record benchmarks/results/ on this machine's GPU, and run Units 4 to 7 there
+	sh benchmarks/gpu.sh
 
 lock: ## write requirements.lock anew from pyproject.toml
 	sh tools/lock.sh "$(PYTHON)"

@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-RESULT = Path(__file__).parent / "results" / "grading-01.json"
+RESULT = Path(__file__).parent / "results" / "grading_01.json"
 STUDENTS = 10_000
 MACHINES = (1, 5, 20)
 CORES = 8  # of each machine, a worker on each

@@ -12,7 +12,7 @@ from grader.release import build_course
 from grader.units import ROOT, Unit, units
 
 FOLDER = "half-the-bits"  # what the zip unpacks to
-WHOLE = ("halfbits", "jupyter")
+WHOLE = ("halfbits", "jupyter", "benchmarks/results")
 SINGLE = (
     "Makefile",
     "pyproject.toml",

@@ -77,6 +77,9 @@ class SmallGPT(nn.Module):
         The longest sequence that it can take.
     width, layers, heads
         Size of the network; by default 2 × 48, about 60 thousand parameters.
+    tied
+        Whether the head has the embedding's weights and no bias, as GPT-2: ``SmallGPT(50257, 1024,
+        768, 12, 12, tied=True)`` has its 124,439,808 parameters.
 
     Raises
     ------
@@ -91,6 +94,7 @@ class SmallGPT(nn.Module):
         width: int = 48,
         layers: int = 2,
         heads: int = 4,
+        tied: bool = False,
     ) -> None:
         if width % heads:
             raise ValueError(f"{heads} heads do not divide a width of {width}")
@@ -99,12 +103,23 @@ class SmallGPT(nn.Module):
         self.place = nn.Embedding(context, width)
         self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(layers)))
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, vocabulary)
+        self.head = nn.Linear(width, vocabulary, bias=not tied)
+        if tied:
+            for table in (self.token, self.place):  # N(0, 1) would give logits far too wide
+                nn.init.normal_(table.weight, std=0.02)
+            self.head.weight = self.token.weight
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Predict what follows each token: (batch, tokens) int64 → logits (…, vocabulary)."""
         places = torch.arange(tokens.shape[1], device=tokens.device)
         return self.head(self.norm(self.blocks(self.token(tokens) + self.place(places))))
+
+
+def text_loss(model: nn.Module, rows: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy of predicting each next token of a text without padding, in nats."""
+    logits = model(rows[:, :-1])
+    logits = logits.float() if logits.element_size() == 2 else logits
+    return F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
 
 
 def name_loss(model: nn.Module, rows: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
     python tools/autocast_tables.py            # writes halfbits/data/autocast_{cpu,cuda}.json
     python tools/autocast_tables.py --stdout cuda
+    python tools/autocast_tables.py --confirm cuda    # on a machine with a GPU: is the table true?
 
 The CPU's table is made by running the operations. The CUDA table needs no GPU: FakeTensorMode runs
 the same dispatcher, autocast included, on tensors that have a dtype and a device but no memory.
@@ -205,12 +206,12 @@ LEFT_OUT = {"cpu": NEEDS_THIS_CPU, "cuda": NEEDS_A_GPU}
 
 
 @contextlib.contextmanager
-def autocast(device_type: str, amp: str) -> Iterator[None]:
-    """Autocast without gradients, for CUDA also where there is none."""
+def autocast(device_type: str, amp: str, fake: bool = True) -> Iterator[None]:
+    """Autocast without gradients, for CUDA on fake tensors: also where there is none."""
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if device_type == "cpu":
-            with torch.autocast("cpu", DTYPES[amp]):
+        if device_type == "cpu" or not fake:
+            with torch.autocast(device_type, DTYPES[amp]):
                 yield
             return
         torch.set_autocast_dtype("cuda", DTYPES[amp])
@@ -250,9 +251,11 @@ def make(device: str, name: str, dtype: str) -> torch.Tensor:
     return values.to(DTYPES[dtype])
 
 
-def outcome(device_type: str, amp: str, call: str, dtypes: dict[str, str]) -> str:
+def outcome(
+    device_type: str, amp: str, call: str, dtypes: dict[str, str], fake: bool = True
+) -> str:
     """Name the dtype that a call gives under autocast, or say how it fails."""
-    with autocast(device_type, amp):
+    with autocast(device_type, amp, fake):
         tensors = {name: make(device_type, name, dtype) for name, dtype in dtypes.items()}
         ids = torch.arange(4, device=device_type)
         try:
@@ -264,7 +267,7 @@ def outcome(device_type: str, amp: str, call: str, dtypes: dict[str, str]) -> st
     return NAMES[result.dtype]
 
 
-def tabulate(device_type: str) -> dict:
+def tabulate(device_type: str, fake: bool = True) -> dict:
     """Run every operation with every combination of dtypes."""
     operations = {}
     for kind, calls in OPERATIONS.items():
@@ -278,7 +281,7 @@ def tabulate(device_type: str) -> dict:
             operations[name] = {"kind": kind, "call": call, "inputs": inputs} | {
                 amp: {
                     " ".join(row): outcome(
-                        device_type, amp, call, dict(zip(inputs, row, strict=True))
+                        device_type, amp, call, dict(zip(inputs, row, strict=True)), fake
                     )
                     for row in rows
                 }
@@ -314,20 +317,42 @@ def to_text(table: dict) -> str:
     return head + ',\n "ops": {\n' + ",\n".join(operations) + "\n }\n}\n"
 
 
-def main() -> None:
+def confirm(device_type: str) -> int:
+    """Run every operation on the device itself and print where the table says something else."""
+    table = json.loads((DATA / f"autocast_{device_type}.json").read_text(encoding="utf-8"))["ops"]
+    wrong = count = 0
+    for name, entry in tabulate(device_type, fake=False).items():
+        for amp in AMP:
+            for dtypes, found in entry[amp].items():
+                said = table[name][amp][dtypes]
+                fails = ":" in found and ":" in said  # how an error is worded does not matter
+                count += 1
+                if found != said and not fails:
+                    wrong += 1
+                    print(f"{name} of {dtypes} under {amp}: {found}, the table says {said}")
+    print(f"{device_type}: {count - wrong} of {count} outcomes are as the table says")
+    return 1 if wrong else 0
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--stdout", choices=("cpu", "cuda"), help="print one table, write nothing")
-    chosen = parser.parse_args().stdout
+    parser.add_argument("--confirm", choices=("cpu", "cuda"), help="compare with a real device")
+    arguments = parser.parse_args()
+    chosen = arguments.stdout
     torch.set_num_threads(1)  # tiny tensors: more threads wait for each other
     logging.disable()  # fake tensors log every error that we note
+    if arguments.confirm:
+        return confirm(arguments.confirm)
     if chosen:
         print(to_text(document(chosen)), end="")
-        return
+        return 0
     for device_type in ("cpu", "cuda"):  # each in a process of its own: one may die
         command = [sys.executable, __file__, "--stdout", device_type]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         (DATA / f"autocast_{device_type}.json").write_text(text, encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
