@@ -12,6 +12,7 @@ from nbgrader.validator import Validator
 
 from grader import demo, engine
 from grader.__main__ import main
+from grader.bundle import KEPT, bundle
 from grader.classroom import Classroom
 from grader.problem import Problem
 from grader.record import history
@@ -123,6 +124,36 @@ def test_unchanged_submissions_are_not_run_again(classroom, unit, monkeypatch):
     before = results_of(classroom, unit)
     monkeypatch.setattr(Sandbox, "run", lambda *_: pytest.fail("it was run again"))
     assert results_of(classroom, unit).keys() == before.keys()
+
+
+def test_only_what_a_student_changed_is_drawn(tmp_path, unit):
+    classroom = Classroom(tmp_path)
+    release = classroom.prepare(unit)
+    perfect = demo.sample_class(unit)[0]
+    demo.submit(classroom, unit, perfect, release)
+    path = classroom.path("submitted", perfect.name, unit) / f"{unit.name}.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    first = next(c for c in notebook.cells if c.source.startswith("hb.spacing("))
+    own = 'hb.number_line("fp16")  # mine'
+    notebook.cells.insert(notebook.cells.index(first), nbformat.v4.new_code_cell(own))
+    nbformat.write(notebook, path)
+    results_of(classroom, unit)
+    graded = classroom.path("autograded", perfect.name, unit) / path.name
+    shown = {cell.source: cell.get("outputs") for cell in nbformat.read(graded, as_version=4).cells}
+    assert "<svg" in shown[own][0]["data"]["text/html"] and shown[first.source] == []
+
+
+def test_what_was_built_is_kept_until_something_changes(tmp_path, unit, monkeypatch):
+    classroom = Classroom(tmp_path)
+    built = bundle(classroom, unit)
+    monkeypatch.setattr(Classroom, "prepare", lambda *_: pytest.fail("it was built again"))
+    again = bundle(classroom, unit)
+    assert again == built
+    path = tmp_path / KEPT / f"{unit.name}.json"
+    for spoiled in ("{", json.dumps(json.loads(path.read_text()) | {"made of": "another"})):
+        path.write_text(spoiled)
+        with pytest.raises(pytest.fail.Exception, match="built again"):
+            bundle(classroom, unit)
 
 
 def test_every_run_and_every_submission_is_kept(classroom, unit):
