@@ -4,18 +4,26 @@ from halfbits.checking.checks import check
 from halfbits.environment import check_environment
 from halfbits.formats import FORMATS, Format, get_format
 from halfbits.gradients import recorded_gradients
+from halfbits.pictures.adam_steps import adam_steps
+from halfbits.pictures.amdahl import amdahl, amdahl_explorer
 from halfbits.pictures.attempts import draw_decoded, draw_ulp
 from halfbits.pictures.attempts_rounding import draw_rounded, draw_stochastic
 from halfbits.pictures.attempts_stalls import draw_stalls
 from halfbits.pictures.attempts_sums import draw_sums
+from halfbits.pictures.audit import dtype_audit
 from halfbits.pictures.autocast_rules import autocast_rules
 from halfbits.pictures.bits import explore
 from halfbits.pictures.cancellation import cancellation_explorer
 from halfbits.pictures.cancellation_plot import cancellation
 from halfbits.pictures.clipping import clip_explorer, clipping
+from halfbits.pictures.dashboard import dashboard
 from halfbits.pictures.dtypes import dtype_diagram, dtype_explorer
 from halfbits.pictures.gradient_explorer import gradient_explorer, gradient_histogram
+from halfbits.pictures.intervals import accuracy_intervals, interval_explorer
+from halfbits.pictures.loss_curves import loss_curves
 from halfbits.pictures.loss_scale import scaler_explorer, scaler_trace
+from halfbits.pictures.masks import masks
+from halfbits.pictures.matmul_errors import matmul_errors
 from halfbits.pictures.memory_plots import (
     activation_bytes,
     activation_explorer,
@@ -33,6 +41,7 @@ from halfbits.pictures.steps import step_explorer, steps
 from halfbits.pictures.stochastic import stochastic_explorer, stochastic_roundings
 from halfbits.pictures.sums import running_sums, sum_explorer
 from halfbits.pictures.tables import compare
+from halfbits.pictures.transformer import activation_ranges, finetuning_runs
 from halfbits.pictures.variance_explorer import variance_explorer, variances
 from halfbits.progress import progress
 from halfbits.quizzes.quiz import quiz
@@ -41,8 +50,13 @@ from halfbits.quizzes.quiz_check import check_quiz
 __all__ = [
     "FORMATS",
     "Format",
+    "accuracy_intervals",
     "activation_bytes",
     "activation_explorer",
+    "activation_ranges",
+    "adam_steps",
+    "amdahl",
+    "amdahl_explorer",
     "autocast_rules",
     "bytes_per_parameter",
     "cancellation",
@@ -53,19 +67,26 @@ __all__ = [
     "clip_explorer",
     "clipping",
     "compare",
+    "dashboard",
     "draw_decoded",
     "draw_rounded",
     "draw_stalls",
     "draw_stochastic",
     "draw_sums",
     "draw_ulp",
+    "dtype_audit",
     "dtype_diagram",
     "dtype_explorer",
     "explore",
+    "finetuning_runs",
     "get_format",
     "gradient_explorer",
     "gradient_histogram",
+    "interval_explorer",
+    "loss_curves",
+    "masks",
     "master_weight_curves",
+    "matmul_errors",
     "number_line",
     "overflow_explorer",
     "overflow_trace",

@@ -61,7 +61,7 @@ def progress(course: Path | str | None = None) -> Shown:
     if not found:
         text = "no units here: call hb.progress() in a notebook of the course"
         return Shown(f"<p>{text}</p>", text)
-    return Shown(_picture(found).html + _html(found), _text(found))
+    return Shown(lambda: _picture(found).html + _html(found), _text(found))
 
 
 def read_progress(course: Path) -> list[UnitProgress]:

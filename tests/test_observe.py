@@ -54,7 +54,9 @@ def test_a_long_list_of_floats_is_one_short_piece():
     assert packed == encode([np.float64(value) for value in values])
     assert len(json.dumps(packed)) < len(json.dumps(items(packed))) / 2
     assert items(packed) == [encode(value) for value in values]
-    assert encode([*values, struct.unpack("d", b"\1" * 6 + b"\xf8\x7f")[0]]) == encode([*values, math.nan])
+    assert encode([*values, struct.unpack("d", b"\1" * 6 + b"\xf8\x7f")[0]]) == encode(
+        [*values, math.nan]
+    )
     assert items(encode([*values, 1])) == [encode(value) for value in [*values, 1]]
 
 
@@ -76,7 +78,9 @@ def test_deep_nesting_is_refused():
         encode(nested)
 
 
-@pytest.mark.parametrize("junk", [{"float": 1}, {"dtype": "nn"}, {"x": 1}, {"tuple": 3}, {"floats": 2}, 1.5])
+@pytest.mark.parametrize(
+    "junk", [{"float": 1}, {"dtype": "nn"}, {"x": 1}, {"tuple": 3}, {"floats": 2}, 1.5]
+)
 def test_junk_is_refused(junk):
     with pytest.raises(ValueError, match="not encoded data"):
         decode(junk)

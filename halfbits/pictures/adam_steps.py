@@ -106,5 +106,6 @@ def _describe(lengths: dict[str, np.ndarray], last: float) -> str:
     ]
     return (
         f"Length of Adam's steps against the gradient, the learning rate being 1. "
-        f"{'; '.join(most)}. In fp16 with eps 10⁻⁸ the step is infinite up to a gradient of {short(float(last), 2)}."
+        f"{'; '.join(most)}. In fp16 with eps 10⁻⁸ the step is infinite up to a gradient of "
+        f"{short(float(last), 2)}."
     )

@@ -20,10 +20,7 @@ from halfbits.text import short
 from halfbits.training import Run
 
 RECORDS = Path(__file__).parents[2] / "benchmarks" / "results"
-NO_RECORD = (
-    "No measurement of this course's own on a GPU has been recorded yet: what is shown of a GPU is "
-    "cited."
-)
+NO_RECORD = "This course has no record of its own from a GPU yet: what is shown of one is cited."
 _HEADS = ("test accuracy", "time, 32-true = 1", "memory, 32-true = 1", "steps skipped")
 _ROW = 0.27  # inches
 
@@ -83,14 +80,15 @@ def dashboard(
     if not runs or not set(runs) <= set(SETTINGS):
         raise ValueError(f"give runs by setting: {', '.join(SETTINGS)}")
     recorded = [_of_record(read_result(path)) for path in _gpu_records(records)]
+    remark = "" if recorded else NO_RECORD
     groups = [_of_runs(runs), *recorded, _of_the_source()]
     heights = [_ROW * len(group.lines) + 0.85 for group in groups]
+    heights[-1] += 0.2 if remark else 0
     figure = Figure(figsize=(WIDTH, sum(heights)))
     parts = figure.subfigures(len(groups), 1, height_ratios=heights, squeeze=False)
     for part, group in zip(parts[:, 0], groups, strict=True):
-        _draw(part, group)
-    remark = [] if recorded else [NO_RECORD]
-    return Picture(figure, " ".join([*map(_describe, groups), *remark]))
+        _draw(part, group, remark if group is groups[-1] else "")
+    return Picture(figure, " ".join([*map(_describe, groups), remark]).strip())
 
 
 def _gpu_records(records: Sequence[str | Path] | None) -> list[str | Path]:
@@ -166,8 +164,9 @@ def _of_the_source() -> Group:
     return Group("Cited, not measured here: DistilBERT on IMDb, one A100, torch 2.0", lines)
 
 
-def _draw(part: SubFigure, group: Group) -> None:
-    part.suptitle(group.title, x=0.01, ha="left", fontsize=10)
+def _draw(part: SubFigure, group: Group, remark: str) -> None:
+    heading = "\n".join(filter(None, (group.title, remark)))
+    part.suptitle(heading, x=0.01, ha="left", fontsize=10)
     panels = part.subplots(1, 4, sharey=True, width_ratios=[1, 1, 1, 0.55])
     for row, line in enumerate(group.lines):
         ink = FORMAT_COLORS[SETTINGS[line.setting].format]

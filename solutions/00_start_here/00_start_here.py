@@ -99,6 +99,8 @@ hb.check_quiz()
 # | 3 · Keep numbers inside the range | overflow, ∞ and NaN, underflow; stable softmax, losses, norms, variances, masks; what fp16 does to a network's gradients | 130 | no |
 # | 4 · Let autocast choose the dtypes | what autocast casts on CPU and on CUDA; an autocast and an optimizer with master weights of your own; the bytes of training | 130 | no |
 # | 5 · Scale the loss and build a GradScaler | loss scaling, the dynamic scaler in lock step with `torch.amp.GradScaler`, clipping, accumulation, an underflow experiment | 140 | no |
+# | 6 · Train in every precision, and measure it | one loop for seven precision settings; why pure fp16 fails with Adam; TF32; fair timing, Amdahl's law; a benchmark for your machine | 130 | yes: speed shows there only |
+# | 7 · Fine-tune a transformer | Lightning Fabric and Trainer with `precision=`; an audit of what it did; a transformer's activations and masks in fp16; what a gap between two accuracies means | 130 | in one cell, ungraded |
 #
 # Every notebook ends with the next cell. It reads the saved notebooks and answers of all units, so save first.
 

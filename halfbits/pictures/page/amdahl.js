@@ -17,8 +17,8 @@ function render({ model, el }) {
   const status = statusLine();
   const percent = (x) => `${short(100 * x)}%`;
   const controls = [
-    slider({ label: "products' share of the time", min: 0, max: 100, value: Math.round(100 * share), say: (p) => `${p}%`, change: (p) => { share = p / 100; keep(model, { share }); draw(); } }),
-    slider({ label: "products are faster by", min: 0, max: 6, step: 0.25, value: Math.log2(factor), say: (k) => short(2 ** k), change: (k) => { factor = 2 ** k; keep(model, { factor }); draw(); } }),
+    slider({ label: "products' share", min: 0, max: 100, value: Math.round(100 * share), say: (p) => `${p}%`, change: (p) => { share = p / 100; keep(model, { share }); draw(); } }),
+    slider({ label: "their speed-up", min: 0, max: 6, step: 0.25, value: Math.log2(factor), say: (k) => short(2 ** k), change: (k) => { factor = 2 ** k; keep(model, { factor }); draw(); } }),
   ];
   const bars = chart({ label: "Time of a step, before and after", height: 128, margin: { left: 64, top: 4 }, x: { min: 0, max: 1, label: "time of a step, before = 1" }, y: { min: 0, max: 2, ticks: [] } });
   const curve = chart({ label: "Speed-up of the whole step against that of the products", height: 290, margin: { left: 64, top: 14 },

