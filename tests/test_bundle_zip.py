@@ -46,7 +46,7 @@ def test_the_same_bytes_again(packed, tmp_path, capsys, monkeypatch):
 
 def test_what_is_in_it_and_what_is_not(contents):
     tops = {name.split("/")[0] for name in contents}
-    assert tops == {"course", "halfbits", "jupyter", "docs"} | {
+    assert tops == {"course", "halfbits", "jupyter", "docs", "benchmarks"} | {
         *("Makefile", "pyproject.toml", "requirements.lock", "environment.yml"),
         *("README.md", "LICENSE"),
     }
