@@ -17,6 +17,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -29,8 +30,8 @@ PR_SET_DUMPABLE = 4
 
 
 def main() -> None:
-    global ALONE
-    ALONE = sys.argv[1] == "alone"
+    global ALONE, MOUNTS
+    ALONE, MOUNTS = sys.argv[1] == "alone", _mounts()
     events, results = (int(fd) for fd in sys.argv[2:4])
     scratch = [Path(folder) for folder in sys.argv[4:]]
     _preload()
@@ -189,12 +190,33 @@ def _wipe(folders: list[Path]) -> None:
     """Empty every place that can be written to."""
     os.chdir(folders[0])
     for folder in folders:
-        for entry in os.scandir(folder) if folder.is_dir() else ():
-            if entry.is_dir(follow_symlinks=False):
-                os.chmod(entry.path, 0o700)
-                shutil.rmtree(entry.path, onerror=_make_removable)
-            else:
-                os.unlink(entry.path)
+        if folder.is_dir():
+            _empty(str(folder))
+
+
+def _empty(folder: str) -> None:
+    """Remove what is in a folder, but not what is mounted there: the project may lie in /tmp."""
+    for entry in os.scandir(folder):
+        if entry.path in MOUNTS:
+            continue
+        if any(mount.startswith(f"{entry.path}/") for mount in MOUNTS):
+            _empty(entry.path)
+        elif entry.is_dir(follow_symlinks=False):
+            os.chmod(entry.path, 0o700)
+            shutil.rmtree(entry.path, onerror=_make_removable)
+        else:
+            os.unlink(entry.path)
+
+
+def _mounts() -> frozenset[str]:
+    """Where something is mounted."""
+    info = Path("/proc/self/mountinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return frozenset(re.sub(r"\\(\d{3})", _character, line.split()[4]) for line in lines)
+
+
+def _character(octal: re.Match) -> str:
+    return chr(int(octal[1], 8))
 
 
 def _make_removable(function, path: str, _) -> None:
@@ -215,6 +237,7 @@ def _say(fd: int, event: dict) -> None:
 
 
 ALONE = False
+MOUNTS: frozenset[str] = frozenset()
 SHELL = None  # set once, before the first fork
 BASE = 0  # bytes that every fork shares with this process
 
