@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 
 from halfbits.benchmark import ResultError, measuring, published, read_result, workloads
 from halfbits.benchmark import __main__ as command
@@ -179,7 +180,6 @@ def test_the_shapes_are_the_sources_and_gpt_2s():
 
 
 def test_the_parameters_are_those_of_the_transformers_library():
-    transformers = pytest.importorskip("transformers")
     with torch.device("meta"):
         real = transformers.DistilBertForSequenceClassification(transformers.DistilBertConfig())
         ours = workloads(quick=False)["distilbert"]

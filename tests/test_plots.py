@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from pictures import assert_well_drawn
 
 from halfbits.formats import FORMATS, Format
 from halfbits.pictures.figure import Picture, style
@@ -37,39 +38,13 @@ every_picture = pytest.mark.parametrize("name", DRAW)
 
 
 @every_picture
-def test_pictures_follow_the_theme(name):
-    svg = picture(name).svg
-    assert "currentColor" in svg
-    assert "#000000" not in svg and "#ffffff" not in svg
-    assert "<style" not in svg and "<metadata" not in svg
-    assert "<text" in svg and "max-width:100%" in svg
-
-
-@every_picture
-def test_pictures_are_well_formed_and_refer_only_to_themselves(name):
-    root = ET.fromstring(picture(name).html)
-    ids = [each.get("id") for each in root.iter() if each.get("id")]
-    used = re.findall(r"(?:href=\"|url\()#([^\")]+)", picture(name).svg)
-    assert len(ids) == len(set(ids)) and set(used) == set(ids)
+def test_pictures_are_well_drawn(name):
+    assert_well_drawn(DRAW[name])
 
 
 def test_ids_of_different_pictures_do_not_clash():
     ids = [set(re.findall(r' id="([^"]+)"', picture(name).svg)) for name in DRAW]
     assert sum(map(len, ids)) == len(set().union(*ids)) > 0
-
-
-@every_picture
-def test_pictures_are_reproducible(name):
-    assert DRAW[name]().html == picture(name).html
-
-
-@every_picture
-def test_letters_are_large_enough(name):
-    """At least 11 CSS pixels where the picture is 800 of them wide."""
-    svg = picture(name).svg
-    width = float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
-    sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", svg)]
-    assert sizes and min(sizes) * 800 / width >= 11
 
 
 def test_a_picture_is_html_for_notebooks_and_words_for_terminals():

@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 import torch
+from pictures import assert_well_drawn
 
 import halfbits as hb
 from halfbits.formats import FORMATS
@@ -44,28 +45,8 @@ every_picture = pytest.mark.parametrize("name", DRAW)
 
 
 @every_picture
-def test_pictures_follow_the_theme_and_are_well_formed(name):
-    svg = picture(name).svg
-    assert "currentColor" in svg
-    assert "#000000" not in svg and "<style" not in svg and "<metadata" not in svg
-    root = ET.fromstring(picture(name).html)
-    ids = [each.get("id") for each in root.iter() if each.get("id")]
-    used = re.findall(r"(?:href=\"|url\()#([^\")]+)", svg)
-    assert len(ids) == len(set(ids)) and set(used) == set(ids)
-
-
-@every_picture
-def test_pictures_are_reproducible(name):
-    assert DRAW[name]().html == picture(name).html
-
-
-@every_picture
-def test_letters_are_large_enough(name):
-    """At least 11 CSS pixels where the picture is 800 of them wide."""
-    svg = picture(name).svg
-    width = float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
-    sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", svg)]
-    assert sizes and min(sizes) * 800 / width >= 11
+def test_pictures_are_well_drawn(name):
+    assert_well_drawn(DRAW[name], white=name == "overflow")
 
 
 # Softmax.

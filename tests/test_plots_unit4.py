@@ -1,14 +1,13 @@
 """Pictures and widgets of Units 4 and 5: true numbers, in words too, in both themes."""
 
 import importlib.util
-import re
-import xml.etree.ElementTree as ET
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pictures import assert_well_drawn
 from torch import nn
 
 import halfbits as hb
@@ -33,38 +32,14 @@ DRAW = {
 every_picture = pytest.mark.parametrize("name", DRAW)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Nets this small wait for threads more than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @cache
 def picture(name):
     return DRAW[name]()
 
 
 @every_picture
-def test_pictures_follow_the_theme_and_stand_alone(name):
-    shown = picture(name)
-    assert "currentColor" in shown.svg
-    assert "#000000" not in shown.svg and "#ffffff" not in shown.svg
-    root = ET.fromstring(shown.html)
-    ids = [each.get("id") for each in root.iter() if each.get("id")]
-    used = re.findall(r"(?:href=\"|url\()#([^\")]+)", shown.svg)
-    assert len(ids) == len(set(ids)) and set(used) == set(ids)
-    assert DRAW[name]().html == shown.html
-
-
-@every_picture
-def test_letters_are_large_enough(name):
-    svg = picture(name).svg
-    width = float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
-    sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", svg)]
-    assert sizes and min(sizes) * 800 / width >= 11
+def test_pictures_are_well_drawn(name):
+    assert_well_drawn(DRAW[name])
 
 
 # Dtypes.

@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 import torch
+from pictures import assert_well_drawn
 
 import halfbits as hb
 from halfbits.intervals import gap_in_errors, published, wilson
@@ -29,23 +30,8 @@ def picture(name):
 
 
 @every_picture
-def test_pictures_follow_the_theme_and_stand_alone(name):
-    shown = picture(name)
-    assert "currentColor" in shown.svg
-    assert "#000000" not in shown.svg and "#ffffff" not in shown.svg
-    root = ET.fromstring(shown.html)
-    ids = [each.get("id") for each in root.iter() if each.get("id")]
-    used = re.findall(r"(?:href=\"|url\()#([^\")]+)", shown.svg)
-    assert len(ids) == len(set(ids)) and set(used) == set(ids)
-    assert DRAW[name]().html == shown.html
-
-
-@every_picture
-def test_letters_are_large_enough(name):
-    svg = picture(name).svg
-    width = float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
-    sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", svg)]
-    assert sizes and min(sizes) * 800 / width >= 11
+def test_pictures_are_well_drawn(name):
+    assert_well_drawn(DRAW[name])
 
 
 # Intervals.
