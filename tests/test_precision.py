@@ -99,9 +99,7 @@ def test_the_global_precision_of_products_comes_back(name, before):
         torch.set_float32_matmul_precision("highest")
 
 
-@pytest.mark.skipif(
-    torch.cuda.is_available(), reason="run it where there is no GPU"
-)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="run it where there is no GPU")
 def test_a_scaler_that_torch_switches_off_is_an_error():
     with pytest.warns(UserWarning), pytest.raises(PrecisionError, match="switched the GradScaler"):
         setting("16-mixed").on(A100).scaler()

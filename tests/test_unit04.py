@@ -142,9 +142,7 @@ def test_the_dtypes_that_autocast_takes_by_itself():
     assert (torch.get_autocast_dtype("cpu"), torch.get_autocast_dtype("cuda")) == (BF16, FP16)
 
 
-@pytest.mark.skipif(
-    torch.cuda.is_available(), reason="run it where there is no GPU"
-)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="run it where there is no GPU")
 def test_autocast_for_cuda_without_a_gpu_warns_and_casts_nothing():
     with pytest.warns(UserWarning, match="CUDA is not available"), torch.autocast("cuda"):
         assert not torch.is_autocast_enabled("cuda")

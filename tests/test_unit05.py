@@ -138,9 +138,7 @@ def test_what_the_scaler_accepts_and_refuses():
             assert w.item() == 0.75
 
 
-@pytest.mark.skipif(
-    torch.cuda.is_available(), reason="run it where there is no GPU"
-)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="run it where there is no GPU")
 def test_a_scaler_for_a_gpu_that_is_not_there_is_disabled_with_a_warning():
     with pytest.warns(UserWarning, match="CUDA is not available"):
         assert not torch.amp.GradScaler("cuda").is_enabled()
