@@ -57,15 +57,26 @@ def sample_class(unit: Unit) -> list[SampleStudent]:
     return _with_quiz(students, unit.quiz) if unit.quiz else students
 
 
-def packed_class(unit: Unit) -> list[SampleStudent]:
+def perfect_student(unit: Unit) -> SampleStudent:
+    """Who solved all as the lesson does, the quiz, too."""
+    student = SampleStudent("perfect", lesson_solutions(unit), _full(unit))
+    return _answering(student, unit.quiz, half=False) if unit.quiz else student
+
+
+def packed_class(unit: Unit, count: int | None = None) -> list[SampleStudent]:
     """The same answers in few submissions: the k-th student gives each exercise's k-th wrong one.
 
     With a perfect student, one who solved nothing, and half of the quiz wrong for every other one.
+
+    Parameters
+    ----------
+    count
+        How many of them, all if left out: every answer is tried, to know the points it deserves.
     """
     perfect = lesson_solutions(unit)
     most = max(len(exercise.wrong_answers) for exercise in unit.exercises.values())
     students = [SampleStudent("perfect", perfect, _full(unit)), SampleStudent("nothing", {}, 0)]
-    for k in range(most):
+    for k in range(most if count is None else min(most, count - len(students))):
         typed, lost = dict(perfect), 0
         for exercise in unit.exercises.values():
             if k < len(exercise.wrong_answers):

@@ -126,7 +126,7 @@ def _hand_in(
     classroom: Classroom, unit: Unit, release: Path, chosen: list, watch: _Watch
 ) -> list[str]:
     """Write everyone's folder; return the names of the honest."""
-    perfect = demo.packed_class(unit)[0]
+    perfect = demo.perfect_student(unit)
     honest = [f"honest-{number:02}" for number in range(len(chosen) // HONEST_EVERY + 2)]
     for name in [*honest, *(attack.name for attack in chosen)]:
         demo.submit(classroom, unit, demo.renamed(perfect, name), release)

@@ -53,7 +53,7 @@ def test_what_is_in_it_and_what_is_not(contents):
     for unit in CHOSEN:
         assert f"course/{unit.name}/{unit.name}.ipynb" in contents
     for name in contents:
-        assert not re.search(r"__pycache__|answers\.json|checkpoint|\.pyc$|/\.", name), name
+        assert not re.search(r"__pycache__|answers\.json|\.pyc$|/\.", name), name
 
 
 def test_make_lab_finds_what_it_needs(contents):

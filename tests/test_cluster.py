@@ -113,7 +113,7 @@ def test_a_class_is_graded_although_a_worker_is_killed(scheduler, certificates, 
     assert address.startswith("tls://127.0.0.1:")
     classroom = Classroom(tmp_path)
     release = classroom.prepare(UNIT)
-    perfect = demo.packed_class(UNIT)[0]
+    perfect = demo.perfect_student(UNIT)
     for name in STUDENTS:
         demo.submit(classroom, UNIT, demo.renamed(perfect, name), release)
     wait_for_workers(address, certificates, 2)

@@ -86,7 +86,7 @@ def test_bad_submissions_cost_nobody_else(classroom, unit, release, sample_class
     assert "no 01_number_formats.ipynb was submitted" in results["no-notebook"].needs
     assert results["nothing-at-all"].needs == results["no-notebook"].needs
     assert all(results[s].score == 0 for s in [*bad, "no-notebook"])  # recorded, with the reason
-    assert main(["grade", "--classroom", str(classroom.root)]) == 0
+    assert main(["grade", "01", "--classroom", str(classroom.root)]) == 0
     captured = capsys.readouterr()
     assert "Traceback" not in captured.out + captured.err
 
@@ -129,7 +129,7 @@ def test_unchanged_submissions_are_not_run_again(classroom, unit, monkeypatch):
 def test_only_what_a_student_changed_is_drawn(tmp_path, unit):
     classroom = Classroom(tmp_path)
     release = classroom.prepare(unit)
-    perfect = demo.sample_class(unit)[0]
+    perfect = demo.perfect_student(unit)
     demo.submit(classroom, unit, perfect, release)
     path = classroom.path("submitted", perfect.name, unit) / f"{unit.name}.ipynb"
     notebook = nbformat.read(path, as_version=4)

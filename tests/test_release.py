@@ -26,17 +26,17 @@ def test_every_unit_is_released():
     assert [path.stem for path in NOTEBOOKS] == [unit.name for unit in units()]
 
 
-def test_two_builds_give_the_same_bytes_as_the_committed_course(tmp_path):
-    release.build_course(tmp_path / "first")
-    first = {
-        p.relative_to(tmp_path / "first"): p.read_bytes() for p in (tmp_path / "first").rglob("*.*")
+def test_a_build_gives_the_same_bytes_as_the_committed_course(tmp_path):
+    """`make check` builds it once more, in another process."""
+    release.build_course(tmp_path / "built")
+    built = {
+        p.relative_to(tmp_path / "built"): p.read_bytes() for p in (tmp_path / "built").rglob("*.*")
     }
-    assert first == {
+    assert built == {
         p.relative_to(COURSE): p.read_bytes()
         for p in COURSE.rglob("*.*")
         if ".ipynb_checkpoints" not in p.parts
     }
-    assert release.differences() == []
 
 
 def test_no_solution_no_hidden_test_no_output(released):

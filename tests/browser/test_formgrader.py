@@ -25,7 +25,7 @@ pytestmark = pytest.mark.browser
 def formgrader(unit: Unit, tmp_path: Path):
     """URL and token of a running Formgrader on a class of one graded student."""
     classroom = Classroom(tmp_path / "a class")
-    perfect = demo.sample_class(unit)[0]
+    perfect = demo.perfect_student(unit)
     demo.submit(classroom, unit, perfect, classroom.prepare(unit))
     [result] = engine.grade(classroom, [(perfect.name, unit)])
     assert result.needs == "answers to mark by hand: make formgrader"
