@@ -3,8 +3,11 @@
 import shutil
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from grader.units import ROOT
 from halfbits import environment as doctor
@@ -56,6 +59,16 @@ def test_the_lock_pins_what_pyproject_names():
     ):
         assert f"\n{name}" in lock
     assert "+cpu" not in lock and "@ file" not in lock
+
+
+def test_every_pinned_version_allows_the_oldest_python_that_we_do():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    oldest = f"{project['requires-python'].removeprefix('>=')}.0"
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    names = [line.split("==")[0] for line in lines if "==" in line and ";" not in line]
+    wants = {name: metadata.metadata(name)["Requires-Python"] for name in names}
+    refuse = {n: want for n, want in wants.items() if want and oldest not in SpecifierSet(want)}
+    assert len(names) > 50 and refuse == {}
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
