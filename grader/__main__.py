@@ -33,7 +33,7 @@ from grader.problem import Problem
 from grader.results import Result, as_table, submissions
 from grader.sandbox import Limits
 from grader.tables import table
-from grader.units import COURSE, find_units
+from grader.units import COURSE, find_units, units
 from grader.verify import verify
 
 
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("units", nargs="*", metavar="UNIT", help="such as 01; all if left out")
         return one
 
-    command("release", _release, "build course/ from solutions/", units=False).add_argument(
+    command("release", _release, "build course/ from solutions/").add_argument(
         "--check", action="store_true", help="only say whether course/ is what a build would give"
     )
     command("adequacy", _adequacy, "try every known answer on the checks").add_argument(
@@ -154,15 +154,16 @@ def _verify_arguments(one: argparse.ArgumentParser) -> None:
 
 
 def _release(options: argparse.Namespace) -> int:
+    chosen = find_units(options.units) if options.units else None
     if options.check:
-        if changed := release.differences():
+        if changed := release.differences(chosen=chosen):
             raise Problem(
                 f"course/ is not what solutions/ gives ({', '.join(changed)}): make release"
             )
         print("course/ is what solutions/ gives")
         return 0
-    release.build_course(COURSE)
-    print(f"built {', '.join(sorted(p.name for p in COURSE.iterdir()))} in course/")
+    release.build_course(COURSE, chosen)
+    print(f"built {', '.join(unit.name for unit in chosen or units())} in course/")
     return 0
 
 

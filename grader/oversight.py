@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from grader import hostile, sandbox
+from grader import hostile, ways
 from grader.classroom import Classroom
 from grader.problem import Problem
 from grader.record import Entry, history
@@ -52,8 +52,16 @@ def _hostile(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    if lacking := sandbox.defect():
-        print(f"--  sandbox for grading: none. {lacking[0].upper()}{lacking[1:]}")
+    try:
+        way = ways.best_way()
+    except Problem as problem:
+        print(f"--  sandbox for grading: none. {str(problem).partition(': ')[2]}")
         return 0
-    print(f"OK  sandbox for grading: bubblewrap ({sandbox.find_bubblewrap()})")
+    print(f"OK  sandbox for grading: {way.name}{_details(way)}")
     return 0
+
+
+def _details(way: ways.Way) -> str:
+    if isinstance(way, ways.Bubblewrap):
+        return f" ({ways.find_bubblewrap()})"
+    return f", because {ways.Bubblewrap().defect()}. Careful: {way.warning}"

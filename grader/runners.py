@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,9 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from grader.problem import Problem
-from grader.sandbox import Limits, Ran, Sandbox, defect
-
-UNSAFE = "--unsafe grades without one: students' code can then do all that you can"
+from grader.sandbox import Limits, Ran, Sandbox
+from grader.ways import best_way
 
 
 class Runner:
@@ -77,9 +77,7 @@ def run_on_worker(job: dict, limits: Limits) -> Ran:
     """Run a job in this worker's sandbox, which is started when it is first needed."""
     global _BOX
     if _BOX is None:
-        if lacking := defect():
-            raise Problem(f"a worker has no sandbox: {lacking}")
-        _BOX = Sandbox(limits)
+        _BOX = Sandbox(limits, way=best_way())
     return run_twice_if_lost(_BOX, job)
 
 
@@ -92,11 +90,11 @@ def local(count: int, limits: Limits, unsafe: bool = False) -> Iterator[Runner]:
     Problem
         If there can be none, and ``unsafe`` does not say to go on without.
     """
-    lacking = defect()
-    if lacking and not unsafe:
-        raise Problem(f"no sandbox: {lacking}. {UNSAFE}")
+    way = best_way(unsafe)
+    if way.warning:
+        print(f"Careful: {way.warning}.", file=sys.stderr)
     threads = max(1, (os.cpu_count() or 1) // max(1, count))
-    boxes = [Sandbox(limits, threads, unsafe=bool(lacking)) for _ in range(count)]
+    boxes = [Sandbox(limits, threads, way) for _ in range(count)]
     try:
         for box in boxes:
             box.start()

@@ -16,8 +16,19 @@ from grader.units import Unit, find_units
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Files that take minutes, longest first: no worker shall be left alone with one at the end.
+LONG = (
+    "test_plain.py", "test_units.py", "test_quiz.py", "test_grading.py", "test_killed.py",
+    "test_hostile.py", "test_formgrader.py",
+)  # fmt: skip
+
 # nbgrader runs alembic by name.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONG)))
 
 
 @pytest.fixture(scope="session")

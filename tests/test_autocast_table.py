@@ -1,6 +1,7 @@
 """The autocast tables: torch gives the same answers today, and they hold what the lesson says."""
 
 import json
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -24,9 +25,16 @@ def test_torch_gives_the_same_table_today(device):
     command = [sys.executable, TOOL, "--stdout", device]  # of its own: the process may be aborted
     again = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     table = autocast_table(device)
-    assert again["ops"] == table["ops"] and again["left_out"] == table["left_out"]
+    assert _worded_alike(again["ops"]) == _worded_alike(table["ops"])
+    assert again["left_out"] == table["left_out"]
     assert again["torch"].split("+")[0] == table["torch"].split("+")[0]
     assert table["command"] == "python tools/autocast_tables.py" and table["date"] >= "2026-11-24"
+
+
+def _worded_alike(operations: dict) -> dict:
+    """That torch refuses is the same everywhere; its words are the processor's own kernels'."""
+    text = json.dumps(operations)
+    return json.loads(re.sub(r'"(\w+Error): (?:[^"\\]|\\.)*"', r'"\1"', text))
 
 
 @DEVICES

@@ -71,6 +71,11 @@ def test_every_pinned_version_allows_the_oldest_python_that_we_do():
     assert len(names) > 50 and refuse == {}
 
 
+def test_without_the_lock_nothing_is_compared(tmp_path):
+    (finding,) = doctor.packages(tmp_path / "requirements.lock")
+    assert "not compared" in finding.found and not finding.needed
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_refuses_an_old_python_and_a_missing_venv_in_one_line(tmp_path):
     """In a copy without .venv, whose path has a space."""

@@ -8,11 +8,15 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
+import torch
 
 from grader import release
+from grader.__main__ import main
 from grader.build import files, lesson_solutions, source_notebook
 from grader.problem import Problem
 from grader.units import COURSE, ROOT, Unit, find_units, units
+from halfbits.checking.codec import encode
+from halfbits.checking.compare import EXACT, close
 
 NOTEBOOKS = sorted(COURSE.glob("*/*.ipynb"))
 
@@ -26,17 +30,50 @@ def test_every_unit_is_released():
     assert [path.stem for path in NOTEBOOKS] == [unit.name for unit in units()]
 
 
-def test_a_build_gives_the_same_bytes_as_the_committed_course(tmp_path):
-    """`make check` builds it once more, in another process."""
-    release.build_course(tmp_path / "built")
-    built = {
-        p.relative_to(tmp_path / "built"): p.read_bytes() for p in (tmp_path / "built").rglob("*.*")
-    }
-    assert built == {
-        p.relative_to(COURSE): p.read_bytes()
-        for p in COURSE.rglob("*.*")
-        if ".ipynb_checkpoints" not in p.parts
-    }
+def test_a_changed_missing_or_extra_file_is_a_difference(tmp_path):
+    """`make check` compares all of course/ with a fresh build; here it is one unit."""
+    (unit,) = find_units(["00"])
+    release.build_course(tmp_path, [unit])
+    notebook, checks = (Path(unit.name, name) for name in (f"{unit.name}.ipynb", "checks.json"))
+    assert (tmp_path / notebook).read_bytes() == (COURSE / notebook).read_bytes()
+    (tmp_path / "a student's other folder").mkdir()
+    (tmp_path / unit.name / ".answers.json").write_text("a student's")
+    assert release.differences(tmp_path, [unit]) == []
+    (tmp_path / checks).unlink()
+    (tmp_path / notebook).write_text("{}")
+    (tmp_path / unit.name / "extra.txt").touch()
+    extra = f"{unit.name}/extra.txt"
+    assert release.differences(tmp_path, [unit]) == [str(notebook), str(checks), extra]
+
+
+def test_one_unit_is_built_and_the_others_stay(tmp_path, monkeypatch, capsys):
+    other = tmp_path / "01_number_formats" / "work.txt"
+    other.parent.mkdir()
+    other.write_text("mine")
+    monkeypatch.setattr("grader.__main__.COURSE", tmp_path)
+    assert main(["release", "00"]) == 0
+    assert "00_start_here" in capsys.readouterr().out and other.read_text() == "mine"
+    assert (tmp_path / "00_start_here" / "00_start_here.ipynb").exists()
+
+
+@pytest.mark.parametrize(
+    ("rule", "moved", "same"),
+    [
+        (close(atol=0.01, why="a training"), 0.009, True),
+        (close(atol=0.01, why="a training"), 0.02, False),
+        (close(atol=1e-9, why="a training, whose exact numbers are large"), 4e-4, True),
+        (EXACT, 1e-9, False),
+    ],
+)
+def test_numbers_of_a_training_may_be_another_processors(rule, moved, same):
+    def checks(value: float) -> dict:
+        numbers = encode({"loss": value, "losses": [value] * 20, "weights": torch.tensor([value])})
+        return {"train": {"compare": rule, "cases": [{"call": "6 steps", "expected": numbers}]}}
+
+    assert release.same_checks(checks(0.5), checks(0.5 + moved)) is same
+    renamed = checks(0.5)
+    renamed["train"]["cases"][0]["call"] = "7 steps"
+    assert not release.same_checks(checks(0.5), renamed)
 
 
 def test_no_solution_no_hidden_test_no_output(released):

@@ -3,9 +3,10 @@
     python warm.py alone|shared EVENTS RESULTS FOLDER…
 
 Commands come line by line on standard input: ``{"job": PATH, "wall": seconds, "memory": bytes,
-"processes": n, "disk": bytes}``. When a submission has ended and everything that it left is gone,
-one line on EVENTS says how. Submissions run in the first FOLDER; all are emptied between them. The
-cells' frames go to RESULTS, which only the fork writes to.
+"processes": n, "disk": bytes}``, with ``"readable": [PATH, …]`` where Landlock is to let a
+submission read those and write in the FOLDERs alone. When a submission has ended and everything
+that it left is gone, one line on EVENTS says how. Submissions run in the first FOLDER; all are
+emptied between them. The cells' frames go to RESULTS, which only the fork writes to.
 
 Alone, it is in a process tree of its own and ends all that a submission leaves; shared, it is among
 the user's other processes and ends what belongs to the submission's session.
@@ -51,6 +52,10 @@ def _preload() -> None:
 
     import halfbits
 
+    if not ALONE:
+        import confine
+
+        confine.defect()  # imports what confines while programs can still be asked where it lies
     torch.set_num_threads(1)
     str(halfbits.spacing("fp16").svg)  # finds fonts, which takes longer than to draw
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -65,7 +70,7 @@ def _supervise(command: dict, events: int, results: int, scratch: list[Path]) ->
     started = time.monotonic()
     pid = os.fork()
     if pid == 0:
-        _become_submission(command, events, results)
+        _become_submission(command, events, results, scratch)
     ended, limit, usage = None, "", None
     while ended is None:
         done, status, usage = os.wait4(pid, os.WNOHANG)
@@ -85,8 +90,9 @@ def _supervise(command: dict, events: int, results: int, scratch: list[Path]) ->
     }
 
 
-def _become_submission(command: dict, events: int, results: int) -> None:
+def _become_submission(command: dict, events: int, results: int, scratch: list[Path]) -> None:
     """In the fork: take limits on, run the job, and go."""
+    import confine
     import job
 
     try:
@@ -98,6 +104,8 @@ def _become_submission(command: dict, events: int, results: int) -> None:
         _dumpable(True)
         _limit(command)
         run = json.loads(Path(command["job"]).read_text(encoding="utf-8"))
+        if readable := command.get("readable"):
+            confine.confine(readable, map(str, scratch))
         job.run_job(run, SHELL, results)
         os._exit(0)
     except BaseException as error:
