@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HALFBITS_CLASSROOM := $(CLASSROOM)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab check release released adequacy grade grade-nbgrader feedback formgrader student-bundle demo doctor gpu-record lock clean
+.PHONY: help lab check release adequacy grade grade-nbgrader feedback formgrader student-bundle demo doctor gpu-record lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -25,11 +25,9 @@ lab: $(STAMP) ## open the course in JupyterLab
 check: $(STAMP) ## run every test (what CI runs)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	@$(MAKE) --no-print-directory -j2 released adequacy
-	$(PY) -m pytest -n 2 --dist loadfile
-
-released: $(STAMP)
 	$(PY) -m grader release --check
+	$(PY) -m grader adequacy
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 release: $(STAMP) ## build course/ from solutions/
 	$(PY) -m grader release
@@ -66,7 +64,7 @@ lock: ## write requirements.lock anew from pyproject.toml
 	sh tools/lock.sh "$(PYTHON)"
 
 clean: ## remove the environment and caches; classroom/ stays
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis halfbits.egg-info
+	rm -rf $(VENV) .built .pytest_cache .ruff_cache .hypothesis halfbits.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A half-made environment has no stamp, so the next make starts it afresh.

@@ -30,6 +30,7 @@ from grader import (
 from grader.classroom import Classroom, default_root
 from grader.plain import grade_plain
 from grader.problem import Problem
+from grader.processes import on_every_core
 from grader.results import Result, as_table, submissions
 from grader.sandbox import Limits
 from grader.tables import table
@@ -168,7 +169,9 @@ def _release(options: argparse.Namespace) -> int:
 
 
 def _adequacy(options: argparse.Namespace) -> int:
-    rows = [row for unit in find_units(options.units) for row in adequacy.assess(unit)]
+    rows = [
+        row for rows in on_every_core(adequacy.assess, find_units(options.units)) for row in rows
+    ]
     if options.json:
         print(json.dumps([row.to_json() for row in rows], indent=1))
     else:

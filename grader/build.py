@@ -13,6 +13,7 @@ import re
 import jupytext
 from nbformat import NotebookNode
 
+from grader import kept
 from grader.exercise import Exercise
 from grader.problem import Problem
 from grader.units import Unit
@@ -55,6 +56,7 @@ def source_notebook(unit: Unit) -> NotebookNode:
         if unit.quiz and grade_id(cell) == QUIZ_SCORE:
             cell.source = SCORE.format(payload=pack(unit.quiz.with_key()))
     _stable_ids(notebook)
+    kept.keep(unit.folder, unit.exercises)
     return notebook
 
 

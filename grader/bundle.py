@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import nbformat
-import torch
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 
-from grader import build
+from grader import build, kept
 from grader.classroom import Classroom
 from grader.units import Unit
 
@@ -66,11 +63,11 @@ class Bundle:
 def bundle(classroom: Classroom, unit: Unit) -> Bundle:
     """A unit for a class, whose gradebook knows its cells and points from then on."""
     path = classroom.root / KEPT / f"{unit.name}.json"
-    made_of = _made_of(unit)
-    facts = _read(path) if _is_known(classroom, unit) else {}
+    made_of = kept.made_of(unit.folder)
+    facts = kept.read(path) if _is_known(classroom, unit) else {}
     if facts.get("made of") != made_of:
         facts = _build(classroom, unit) | {"made of": made_of}
-        _write(path, facts)
+        kept.write(path, facts)
     mark = hashlib.sha256(json.dumps({**facts, "made of": ""}, sort_keys=True).encode())
     mark.update(_code_fingerprint())
     return Bundle(
@@ -112,36 +109,8 @@ def _has(gradebook: Gradebook, unit: Unit) -> bool:
         return False
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-
-
-def _write(path: Path, facts: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.{os.getpid()}")
-    new.write_text(json.dumps(facts), encoding="utf-8")
-    new.replace(path)
-
-
-def _made_of(unit: Unit) -> str:
-    """Of everything that a build depends on: the unit's files, the library, the grader, PyTorch."""
-    folders = (unit.folder, LIBRARY, HERE)
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    return _digest(path for path in files if path.suffix != ".pyc") + torch.__version__
-
-
 @cache  # the code that this process has loaded
 def _code_fingerprint() -> bytes:
     """Of the code that runs submissions and judges them."""
     ours = [HERE / f"{name}.py" for name in JUDGES]
-    return _digest([*LIBRARY.rglob("*.py"), *(HERE / "inside").glob("*.py"), *ours]).encode()
-
-
-def _digest(files: Iterable[Path]) -> str:
-    mark = hashlib.sha256()
-    for path in sorted(files):
-        mark.update(f"{path.name}\0".encode() + path.read_bytes())
-    return mark.hexdigest()
+    return kept.digest([*LIBRARY.rglob("*.py"), *(HERE / "inside").glob("*.py"), *ours]).encode()

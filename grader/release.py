@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
+from grader import kept
 from grader.classroom import Classroom
+from grader.processes import on_every_core
 from grader.units import COURSE, Unit, units
 from halfbits.checking.checks import CHECKS_FILE
 from halfbits.checking.compare import EXACT, agree, close
@@ -22,13 +25,18 @@ ENCODED_FLOATS = ({"float"}, {"floats"}, {"tensor"})
 def build_course(target: Path, chosen: list[Unit] | None = None) -> None:
     """Write student versions below ``target``: those of some units, or all, and nothing else."""
     with tempfile.TemporaryDirectory() as scratch:
-        classroom = Classroom(Path(scratch))
-        built = {unit.name: classroom.prepare(unit) for unit in chosen or units()}
-        for old in [target / name for name in built] if chosen else [target]:
+        built = list(on_every_core(_build, chosen or units(), repeat(Path(scratch))))
+        for old in [target / folder.name for folder in built] if chosen else [target]:
             shutil.rmtree(old, ignore_errors=True)
-        for name, folder in built.items():
-            shutil.copytree(folder, target / name)
-            _tidy(target / name / f"{name}.ipynb")
+        for folder in built:
+            shutil.copytree(folder, target / folder.name)
+
+
+def _build(unit: Unit, scratch: Path) -> Path:
+    kept.forget(unit.folder)
+    folder = Classroom(scratch / unit.name).prepare(unit)
+    _tidy(folder / f"{unit.name}.ipynb")
+    return folder
 
 
 def differences(course: Path = COURSE, chosen: list[Unit] | None = None) -> list[str]:

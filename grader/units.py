@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from grader import kept
 from grader.exercise import Exercise
 from grader.problem import Problem
 from grader.quizzes import Quiz, load_quiz
@@ -45,7 +46,9 @@ class Unit:
         for exercise in found:
             if exercise.driven:
                 exercise.drive = self._drivers[exercise.name]
-        return {exercise.name: exercise for exercise in found}
+        exercises = {exercise.name: exercise for exercise in found}
+        kept.recall(self.folder, exercises)
+        return exercises
 
     @property
     def drivers(self) -> Path:
