@@ -255,6 +255,10 @@ def test_the_shares_that_the_lesson_names():
     assert (f"{fp16:.0%}", f"{bf16:.0%}") == ("71%", "69%")
     assert [f"{s:.2f}" for s in published_speedups().values()] == ["2.99", "2.84"]
     assert 312 / 19.5 == 16
+    speedup = published_speedups()[next(iter(published_speedups()))]
+    for faster, rest, of_new_time in ((16, "29%", "87%"), (8, "24%", "72%")):
+        left = 1 - amdahl_share(speedup, faster)
+        assert (f"{left:.0%}", f"{left * speedup:.0%}") == (rest, of_new_time)
 
 
 def test_the_answers_of_the_quiz():

@@ -48,6 +48,11 @@ def test_the_gaps_that_the_lesson_names():
     assert f"{gap_in_errors(share['fp16'], share['bf16'], 10_000):.2f}" == "1.83"
     assert f"{gap_in_errors(share['fp32'], share['fp16'], 10_000):.2f}" == "-1.18"
     assert f"{gap_in_errors(0.9223, 0.8992, 10_000):.1f}" == "5.7"
+    assert (
+        abs(gap_in_errors(0.9198, 0.9267, 11_400))
+        < 1.96
+        < abs(gap_in_errors(0.9198, 0.9267, 11_500))
+    )
     assert f"{gap_in_errors(0.9215, 0.8992, 10_000):.1f}" == "5.5"  # the model answer
     assert round(100 * math.erfc(1.833 / math.sqrt(2))) == 7  # "7 of 100 cases", in the quiz
     assert abs(100 * Z95 * math.sqrt(0.9223 * 0.0777 / 10_000) - 0.5) < 0.03
@@ -200,8 +205,11 @@ def test_the_recorded_run_is_as_the_lesson_says(prose):
     record = transformer_record("finetuning")
     (run,) = record["runs"]
     assert (run["setting"], run["resolved"], run["seed"]) == ("32-true", "32-true", 0)
-    said = re.search(r"(\d+) steps on (\d+) sentences, seed 0.*?(\d+) of the 1000 test", prose)
+    said = re.search(
+        r"(\d+) steps on (\d+) sentences, (\d+) a step, seed 0.*?(\d+) of the 1000 test", prose
+    )
     settings = record["settings"]
-    assert [int(n) for n in said.groups()] == [settings["steps"], settings["train"], run["right"]]
+    keys = ("steps", "train", "batch")
+    assert [int(n) for n in said.groups()] == [*(settings[key] for key in keys), run["right"]]
     assert settings["test"] == 1000 and len(run["losses"]) == settings["steps"]
     assert f"{gap_in_errors(run['right'] / 1000, 0.8, 1000):.1f}" == "3.8"

@@ -36,10 +36,14 @@ def train(
 
 @torch.no_grad()
 def accuracy(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
-    """Share of rows, 0 to 1, whose largest output is the right one; NaN outputs count as wrong."""
+    """Share of rows, 0 to 1, whose largest output is the right one; NaN outputs count as wrong.
+
+    ``x`` and ``y`` may lie on any device: they are taken to the model's.
+    """
     model.eval()
-    outputs = model(x)
-    right = (outputs.argmax(-1) == y) & outputs.isfinite().all(-1)
+    device = next((parameter.device for parameter in model.parameters()), x.device)
+    outputs = model(x.to(device))
+    right = (outputs.argmax(-1) == y.to(device)) & outputs.isfinite().all(-1)
     return right.float().mean().item()
 
 

@@ -77,7 +77,7 @@ torch.set_num_threads(1)  # the networks of this unit are too small to be shared
 #
 # The last column is a switch for the whole process, `torch.set_float32_matmul_precision`. With `"highest"` float32 products are computed in float32. With `"high"` an NVIDIA GPU rounds their inputs to TF32, of which more below.
 #
-# Each column has its trap. Run the next cell on a machine without CUDA and read the last two lines:
+# Each column has its trap. Run the next cell on a machine without CUDA, and read the two lines that it prints and the warnings:
 
 # %%
 print(torch.get_autocast_dtype("cpu"), torch.get_autocast_dtype("cuda"))
@@ -171,7 +171,7 @@ hb.check("make_precision")
 #
 # With a `Precision` in hand, one loop serves all of them. The model and the images take `precision.dtype`. The labels do not: they are numbers of classes, and integers in every setting. So are the tokens of a text.
 #
-# What remains is to be honest about failure. A loss of NaN is the end: the weights are NaN, and so will be every loss after it. A loop that goes on, or that skips such steps in silence, produces a table row that looks like the others. And the accuracy will not tell: `argmax` of a row of NaN is 0, so a dead network "recognizes" all zeros among the digits. The blog article of the source's author reports a loss of NaN for `16-true` and with it a test accuracy of 50.08 %, which is what any constant answer gets when half of the reviews are good ones.
+# What remains is to be honest about failure. A loss of NaN is the end: the weights are NaN already, or the next update makes them so, and every loss after it is NaN. A loop that goes on, or that skips such steps in silence, produces a table row that looks like the others. And the accuracy will not tell: `argmax` of a row of NaN is 0, so a dead network "recognizes" all zeros among the digits. The blog article of the source's author reports a loss of NaN for `16-true` and with it a test accuracy of 50.08 %, which is what any constant answer gets when half of the reviews are good ones.
 #
 # ### Exercise 2: `train_digits`
 #
@@ -179,7 +179,7 @@ hb.check("make_precision")
 #
 # - `"losses"`: a list of floats, one for each step, unscaled;
 # - `"skipped"`: how many steps the scaler has skipped;
-# - `"diverged_at"`: the number, counted from 1, of the first step whose *loss* is not finite, else None. That step's loss is the last in the list: stop there, before anything is updated, so that the weights of the last good step remain. (A skipped step has a finite loss, and is no divergence.)
+# - `"diverged_at"`: the number, counted from 1, of the first step whose *loss* is not finite, else None. That step's loss is the last in the list: stop there, before anything is updated: weights that are finite still stay so. (A skipped step has a finite loss, and is no divergence.)
 # - `"accuracy"`: the share of `test`, a pair of images and labels, that the trained network gets right. An output that is not finite is wrong.
 #
 # Useful: the scale is lower after `update` than before it if the step was skipped; for a disabled scaler it is always 1.
@@ -238,7 +238,7 @@ hb.results(my_run, {mode: (mode,) for mode in SETTINGS if mode != "tf32"})
 # %% [markdown]
 # ## Compare seven trainings
 #
-# `halfbits.training.fit` is this loop with everything that one wants in the long run: it times the steps, counts memory, shows a bar, saves checkpoints and goes on from them with scaler and random numbers as they were, survives Ctrl+C, and says where the first value that is not finite came from. Its numbers are those of a loop written by hand, bit for bit; in the pure 16-bit settings it computes the loss itself in float32. Where there is a GPU, the next cell uses it, with a network that is large enough to show something.
+# `halfbits.training.fit` is this loop with everything that one wants in the long run: it times the steps, counts memory, shows a bar, saves checkpoints and goes on from them with scaler and random numbers as they were, survives Ctrl+C, and says where the first value that is not finite came from. Its numbers are those of a loop written by hand, bit for bit, except in the pure 16-bit settings: there it computes the loss itself in float32, and the last digits may differ from yours. It counts steps from 0: what it calls step 1 is the second step. Where there is a GPU, the next cell uses it, with a network that is large enough to show something.
 
 # %%
 mps = torch.backends.mps.is_available()
@@ -270,7 +270,7 @@ for mode in SETTINGS:
 hb.loss_curves(runs)
 
 # %% [markdown]
-# On the left you see one curve; on the right, why. All trainings began with the same weights and saw the same batches, so what lies between two curves is rounding. float64's is float32's own: about 10⁻⁷, a digit in the last place. fp16's is a thousand times larger, and bf16's, with three bits less, larger again. All of it is less than what one batch differs from the next.
+# On the left you see one curve; on the right, why. All trainings began with the same weights and saw the same batches, so what lies between two curves is rounding. The distance of `64-true` is float32's own rounding: about 10⁻⁷, a digit in the last place. That of `16-mixed` is a thousand times larger. With three bits less, that of the bf16 settings is larger again, and by more than the factor of 8 that three bits make: every step begins where the last one ended, so that differences grow. All of it is less than what one batch differs from the next.
 #
 # So on this task, with this optimizer, five settings learn the same. One does not learn at all.
 
@@ -304,7 +304,7 @@ hb.dashboard(runs)
 #
 # Make a float16 weight of 1 and take `steps` steps of `torch.optim.Adam` with the given `eps` and `fused`, and else with its defaults. Set the same gradient, in float16, before each step. Report:
 #
-# - `"eps"`: the value that `eps` has in float16;
+# - `"eps"`: the value that the given `eps` becomes when it is rounded to float16 (Adam's ε, not the format's);
 # - `"second moment"`: Adam's v afterwards, as it is stored: `adam.state[w]["exp_avg_sq"]`;
 # - `"weight"`: afterwards;
 # - `"verdict"`: `"not finite"` if the weight is infinite or NaN; else `"too far"` if it moved by more than `steps` × 0.001; else `"sane"`.
@@ -454,7 +454,7 @@ pure = ["32-true", "64-true", "16-true", "bf16-true"] + ["tf32"] * (device == "c
 hb.results(product, {f"{mode}, in ms": (mode,) for mode in pure})
 
 # %% [markdown]
-# If fp16 or bf16 is the slowest here, your processor has no such products of its own. Then PyTorch converts, or computes them one by one, and you pay for the format instead of gaining by it. This says something about the processor, and nothing about the format: tensor cores turn the order around.
+# If fp16 or bf16 is the slowest here, your processor has no such products of its own, or PyTorch does not use them, or this product is too small to pay for the call: put `side = 1024` and look again. Without products of its own PyTorch converts, or computes them one by one, and you pay for the format instead of gaining by it. This says something about the processor, and nothing about the format: tensor cores turn the order around.
 #
 # ## Explain a speed-up
 #
@@ -477,7 +477,7 @@ for name, speedup in published_speedups().items():
     print(f"{name}: {speedup:.2f} times faster; share {amdahl_share(speedup, 16):.0%} of the time")
 
 # %% [markdown]
-# If all products ran at their peaks, before and after, 71 % of the float32 time must have been theirs for fp16, and 69 % for bf16. Products that stay below their peak need a larger share. Whatever the share was, the remaining 30 % or so now take most of the time. That is why the next gains come from elsewhere: fused optimizers, fewer passes over memory, `torch.compile`. And it is why fp16 and bf16 take about equally long: their products have the same speed, and all else is the same.
+# If all products ran at their peaks, before and after, 71 % of the float32 time must have been theirs for fp16, and 69 % for bf16. Products that stay below their peak need a larger share. At the peak of fp16 the remaining 29 % now take 87 % of the time; if its products became only eight times faster, the remaining 24 % take 72 %. That is why the next gains come from elsewhere: fused optimizers, fewer passes over memory, `torch.compile`. And it is why fp16 and bf16 take about equally long: their products have the same speed, and all else is the same.
 #
 # The law is also a warning about benchmarks. A matrix product alone shows s, the best case. What you get is the whole.
 #
@@ -552,7 +552,7 @@ hb.progress()
 # 5. *Timing*: warm up, synchronize before and after, repeat, take the median.
 # 6. *Amdahl's law*: what did not become faster decides. Three times faster on an A100 fits a share of about 70 % for the products.
 #
-# And your predictions? On a CPU without 16-bit products the 16-bit settings are the slowest, on a GPU with tensor cores the fastest. The pure 16-bit settings take the least memory. `64-true` has the curve that nobody can tell from float32's, `16-true` fails, and no difference between the accuracies in the table means anything without more runs.
+# And your predictions? On a CPU without 16-bit products the 16-bit settings are the slowest, on a GPU with tensor cores the fastest; with a network as small as this one you time Python as much as products, and `32-true` and `64-true` may tie. The pure 16-bit settings take the least memory. By eye no curve that learns can be told from float32's; the picture on the right tells all but that of `64-true`; `16-true` fails, and no difference between the accuracies in the table means anything without more runs.
 #
 # ## In practice
 #

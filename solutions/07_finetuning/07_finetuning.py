@@ -302,7 +302,7 @@ hb.check("DtypeAudit")
 # More cases run here when your work is graded.
 
 # %% [markdown]
-# Your audit of the small DistilBERT, two steps in each setting, on this machine. **Predict** two rows before you look: in which settings are the gradients in 16 bits? And where are Adam's moments?
+# Your audit of the small DistilBERT, two steps in each setting, on this machine. **Predict** two columns before you look: in which settings are the gradients in 16 bits? And where are Adam's moments?
 
 # %%
 texts, labels = zip(*load_sentences(), strict=True)
@@ -325,9 +325,9 @@ def audited(setting):
 hb.dtype_audit(audited)
 
 # %% [markdown]
-# Read it column by column. Only the *true* settings shrink the weights, and with them gradients and moments: that saves memory, and loses updates (Unit 4). The *mixed* settings differ from `32-true` in one column, the work of the layers. And on a CPU two rows have the same first cell: whoever compares them compares bf16 with bf16.
+# Read it column by column. Only the *true* settings shrink the weights, and with them gradients and moments: that saves memory, and loses updates (Unit 4). The *mixed* settings differ from `32-true` in one column, the work of the layers. And on a CPU two rows say the same under *resolved*: whoever compares them compares bf16 with bf16.
 #
-# What if you do need fp16 on a CPU? The setting is a name for a plugin, and you can give the plugin yourself: `Fabric(plugins=[MixedPrecision("16-mixed", device="cpu")])`. It runs PyTorch's own CPU autocast with a `GradScaler`, slowly. The checks of this unit use it.
+# What if you do need fp16 on a CPU? The setting is a name for a plugin, and you can give the plugin yourself: `Fabric(plugins=[MixedPrecision("16-mixed", device="cpu")])`, with `MixedPrecision` from `lightning.fabric.plugins` (for the Trainer from `lightning.pytorch.plugins`). It runs PyTorch's own CPU autocast with a `GradScaler`, slowly. The checks of this unit use it.
 #
 # ## Look inside a transformer
 #
@@ -353,9 +353,9 @@ hb.masks("fp16")
 #
 # ## Judge a gap
 #
-# Back to the three percentages. bf16: 91.98, float32: 92.23, fp16: 92.67. Is bf16 worse? Does fp16 "regularise", as is sometimes said? Each number is a *measurement* of 10,000 test reviews. Another 10,000 reviews would give another number.
+# Back to the three percentages. bf16: 91.98, float32: 92.23, fp16: 92.67. Is bf16 worse? Does fp16 "regularize", as is sometimes said? Each number is a *measurement* of 10,000 test reviews. Another 10,000 reviews would give another number.
 #
-# If a model has a share p of all reviews right, the share in a sample of n varies with a standard error of √(p (1−p) / n). The picture shows each accuracy with its 95 % interval. **Predict**: how many test reviews would make the difference between 91.98 and 92.67 % significant at the 5 % level, that is, |z| ≥ 1.96? Then move the slider.
+# If a model has a share p of all reviews right, the share in a sample of n varies with a standard error of √(p (1−p) / n). The picture shows each accuracy with its 95 % interval. **Predict**: how many test reviews would make the difference between 91.98 and 92.67 % significant? The usual measure is z, the gap in standard errors of a gap: by chance alone |z| reaches 1.96 in 5 % of all comparisons (Exercise 4 computes it). Then move the slider.
 
 # %%
 hb.interval_explorer()
@@ -364,7 +364,7 @@ hb.interval_explorer()
 hb.accuracy_intervals(n=10_000)
 
 # %% [markdown]
-# At n = 10,000 the three intervals overlap, and no pair reaches 1.96.
+# At n = 10,000 the three intervals overlap, and no pair reaches 1.96; from about 11,500 on the largest gap does. (Overlapping intervals alone would not prove that: look at z. The intervals are Wilson's, which stay between 0 and 1; near the middle they are almost p ± 1.96 standard errors.)
 #
 # ### Exercise 4: `accuracy_gap`
 #
@@ -410,7 +410,7 @@ hb.results(accuracy_gap, {name: (*pair, 10_000) for name, pair in pairs.items()}
 hb.results(accuracy_gap, {"float32, notebook − float32, article": (0.9223, 0.8992, 10_000)})
 
 # %% [markdown]
-# Between two runs that differ in *nothing that was set*, z = 5.7. The gap between two seeds is larger than any gap between two formats here. So a comparison of formats needs several seeds for each, the same ones for all.
+# Between two runs *of one setting*, z = 5.7: more than between any two formats here. Whether the seed, a version or the split did it, nobody can tell from outside. So a comparison of formats needs several seeds for each, the same ones for all.
 #
 # (If you have the answers themselves, there is a sharper test. Both runs saw the same reviews, so look only at those that one had right and the other wrong: McNemar's test.)
 #
@@ -433,7 +433,7 @@ data.train_x.shape, data.test_x.shape, data.train_y[:10]
 # 2. Train on `batches(data.train_x, data.train_y, size=64, steps=steps, seed=seed)` with the cross-entropy.
 # 3. Return `"loss"`, the mean of the last 20 losses, and `"accuracy"`, the share of *test* rows that are right.
 #
-# The same seed must give the same run. A training may end in NaN: then report that. The loss is NaN, and a row whose outputs are not finite counts as wrong. (`argmax` of two NaN is 0, so a dead head "recognises" every sentence of class 0; and half of them are. `accuracy(model, x, y)`, imported above, counts NaN as wrong.)
+# The same seed must give the same run. A training may end in NaN: then report that. The loss is NaN, and a row whose outputs are not finite counts as wrong. (`argmax` of two NaN is 0, so a dead head "recognizes" every sentence of class 0; and half of them are. `accuracy(model, x, y)`, imported above, counts NaN as wrong and computes where the model lies.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "train_head-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -476,9 +476,9 @@ runs = [(setting, seed) for setting in ("32-true", "bf16-mixed", "bf16-true") fo
 hb.results(experiment, {f"{setting}, seed {seed}": (setting, seed) for setting, seed in runs})
 
 # %% [markdown]
-# Compare down a column within one seed, then within one setting. The losses of `32-true` and `bf16-mixed` agree to three digits for each seed. The accuracies move by 1 to 3 sentences out of a thousand with the setting, and by more than 10 with the seed. And the standard error at n = 1000 is 1.3 percentage points: there is nothing to report but "no difference that this experiment could see".
+# Compare down a column within one seed, then within one setting. The losses of `32-true` and `bf16-mixed` agree to three digits for each seed. On a CPU the accuracies move by at most 3 sentences out of a thousand with the setting, and by more than 10 between two of the seeds. And the standard error at n = 1000 is 1.3 percentage points: there is nothing to report but "no difference that this experiment could see".
 #
-# And `16-true`, which is half the memory for one word? The check above has the answer: NaN. In fp16 Adam's ε of 10⁻⁸ is 0, and the square of a small gradient is 0 as well, so Adam divides by 0 (Unit 6).
+# And `16-true`, which halves the memory by changing one word? The check above has the answer: NaN. In fp16 Adam's ε of 10⁻⁸ is 0, and the square of a small gradient is 0 as well, so Adam divides by 0 (Unit 6).
 #
 # ## Fine-tune the whole transformer
 #
@@ -568,7 +568,7 @@ outcome
 hb.finetuning_runs()
 
 # %% [markdown]
-# One run in float32: 100 steps on 1600 sentences, seed 0, one core of a CPU. 864 of the 1000 test sentences were right. The head on frozen embeddings had about 800, from nearly twice as many sentences. z = 3.8: a gap that is more than the sampling error of the test. It is still one run. For the comparison of settings start it yourself, in two of them, with the same seeds.
+# One run in float32, recorded beforehand: 100 steps on 1600 sentences, 16 a step, seed 0, one core of a CPU. 864 of the 1000 test sentences were right. The head on frozen embeddings had about 800, from nearly twice as many sentences. z = 3.8: a gap that is more than the sampling error of the test. It is still one run. For the comparison of settings start it yourself, in two of them, with the same seeds.
 #
 # ## Check what you remember
 #
@@ -589,11 +589,11 @@ hb.check_quiz()
 # %% [markdown]
 # ## Say it in your own words
 #
-# A blog post says: "I fine-tuned the same model in fp32 and in 16-mixed. 16-mixed had 92.15 % of 10,000 test reviews right, fp32 only 89.92 %. So half precision does not only save time; its rounding noise regularises the model." In four to six sentences: is the gap larger than the sampling error of the test set? Does that prove the claim? What else differs between two runs? And what experiment would you run to find out?
+# A blog post says: "I fine-tuned the same model in fp32 and in 16-mixed. 16-mixed had 92.15 % of 10,000 test reviews right, fp32 only 89.92 %. So half precision does not only save time; its rounding noise regularizes the model." In four to six sentences: is the gap larger than the sampling error of the test set? Does that prove the claim? What else differs between two runs? And what experiment would you run to find out?
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "explain-regularises", "locked": false, "points": 3, "schema_version": 3, "solution": true, "task": false}
 # ### BEGIN SOLUTION
-# The gap is 2.23 percentage points, and z = 5.5, so it is larger than what the choice of 10,000 test reviews explains. That shows that these two *trained models* differ. It does not show that the format is the reason: each setting was run once, without a fixed seed, so the new head's weights, the order of the batches and the dropout differed as well. The same program in fp32 had 92.23 % right another time, more than the 16-mixed run; so the variation from run to run is as large as the gap. I would run each setting with, say, ten seeds, the same seeds for both, and compare the differences seed by seed with their spread. To test "regularises" I would also compare training and validation losses, for if it were so, the training loss should be higher in 16-mixed. And I would log the resolved precision, to be sure that 16-mixed was fp16 at all.
+# The gap is 2.23 percentage points, and z = 5.5, so it is larger than what the choice of 10,000 test reviews explains. That shows that these two *trained models* differ. It does not show that the format is the reason: each setting was run once, without a fixed seed, so the new head's weights, the order of the batches and the dropout differed as well. The same program in fp32 had 92.23 % right another time, more than the 16-mixed run; so the variation from run to run is as large as the gap. I would run each setting with, say, ten seeds, the same seeds for both, and compare the differences seed by seed with their spread. To test "regularizes" I would also compare training and validation losses, for if it were so, the training loss should be higher in 16-mixed. And I would log the resolved precision, to be sure that 16-mixed was fp16 at all.
 # ### END SOLUTION
 
 # %% [markdown]
