@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from nbgrader.api import InvalidEntry
 from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"{error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         return 1
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, InvalidEntry) as error:  # nbgrader wraps some of the former
         reason = str(getattr(error, "orig", error)).splitlines()[0]
         print(f"the gradebook cannot be used: {reason}", file=sys.stderr)
         return 1
