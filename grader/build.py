@@ -56,7 +56,7 @@ def source_notebook(unit: Unit) -> NotebookNode:
         if unit.quiz and grade_id(cell) == QUIZ_SCORE:
             cell.source = SCORE.format(payload=pack(unit.quiz.with_key()))
     _stable_ids(notebook)
-    kept.keep(unit.folder, unit.exercises)
+    kept.keep(unit.folder, unit.exercises, unit.made_of)
     return notebook
 
 

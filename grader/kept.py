@@ -43,21 +43,24 @@ def digest(files: Iterable[Path]) -> str:
     return mark.hexdigest()
 
 
-def recall(folder: Path, exercises: dict[str, Exercise]) -> None:
+def recall(folder: Path, exercises: dict[str, Exercise], made: str) -> None:
     """Give the exercises of a unit the specs that are kept for them, if there are any."""
     kept = read(_path(folder))
-    if kept.get("made of") != made_of(folder):
+    if kept.get("made of") != made:
         return
     for name, specs in kept["exercises"].items():
         vars(exercises[name]).update(specs)
 
 
-def keep(folder: Path, exercises: dict[str, Exercise]) -> None:
-    """Keep their specs, if they are the project's own and something can be written."""
+def keep(folder: Path, exercises: dict[str, Exercise], made: str) -> None:
+    """Keep their specs, if they are the project's own and something can be written.
+
+    ``made`` is what :func:`made_of` said when they were loaded: files may have changed since.
+    """
     if ROOT not in folder.resolve().parents:
         return
     found = {name: {s: getattr(one, s) for s in SPECS} for name, one in exercises.items()}
-    facts = {"made of": made_of(folder), "exercises": found}
+    facts = {"made of": made, "exercises": found}
     try:
         write(_path(folder), facts)
     except OSError:

@@ -35,9 +35,14 @@ class Unit:
         return self.folder / f"{self.name}.py"
 
     @cached_property
+    def made_of(self) -> str:
+        """A digest of all that the unit depends on, as it was when the exercises were loaded."""
+        return kept.made_of(self.folder)
+
+    @cached_property
     def exercises(self) -> dict[str, Exercise]:
         """The exercises of ``exercises.py`` by name, in the order of their definition."""
-        path = self.folder / "exercises.py"
+        made, path = self.made_of, self.folder / "exercises.py"
         spec = importlib.util.spec_from_file_location(f"exercises_of_{self.name}", path)
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module  # where inspect looks for the source of a class
@@ -47,7 +52,7 @@ class Unit:
             if exercise.driven:
                 exercise.drive = self._drivers[exercise.name]
         exercises = {exercise.name: exercise for exercise in found}
-        kept.recall(self.folder, exercises)
+        kept.recall(self.folder, exercises, made)
         return exercises
 
     @property

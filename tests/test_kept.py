@@ -19,7 +19,7 @@ def specs(unit: Unit) -> dict:
 def test_the_next_process_runs_no_answer(folder, monkeypatch):
     (unit,) = find_units(["00"])
     fresh = specs(unit)
-    kept.keep(unit.folder, unit.exercises)
+    kept.keep(unit.folder, unit.exercises, unit.made_of)
     (again,) = find_units(["00"])
     for exercise in again.exercises.values():
         exercise.oracle = exercise.wrong_answers = None  # to run one would fail
@@ -28,12 +28,12 @@ def test_the_next_process_runs_no_answer(folder, monkeypatch):
 
 def test_a_change_or_a_damaged_file_makes_it_run_again(folder, monkeypatch):
     (unit,) = find_units(["00"])
-    kept.keep(unit.folder, unit.exercises)
+    kept.keep(unit.folder, unit.exercises, unit.made_of)
     [path] = folder.iterdir()
     path.write_text("{ no JSON")
     (again,) = find_units(["00"])
     assert not any("visible_spec" in vars(one) for one in again.exercises.values())
-    kept.keep(unit.folder, unit.exercises)
+    kept.keep(unit.folder, unit.exercises, unit.made_of)
     monkeypatch.setattr(kept, "made_of", lambda folder: "something else")
     (again,) = find_units(["00"])
     assert not any("visible_spec" in vars(one) for one in again.exercises.values())
@@ -51,6 +51,6 @@ def test_a_release_forgets_it_first(folder, tmp_path):
 def test_where_nothing_can_be_written_nothing_is_kept(folder):
     folder.write_text("a file in the way")
     (unit,) = find_units(["00"])
-    kept.keep(unit.folder, unit.exercises)
+    kept.keep(unit.folder, unit.exercises, unit.made_of)
     kept.forget(unit.folder)
     assert specs(unit)
