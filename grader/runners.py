@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from grader.problem import Problem
 from grader.sandbox import Limits, Ran, Sandbox
-from grader.ways import best_way
+from grader.ways import Way, best_way
 
 
 class Runner:
@@ -77,8 +77,15 @@ def run_on_worker(job: dict, limits: Limits) -> Ran:
     """Run a job in this worker's sandbox, which is started when it is first needed."""
     global _BOX
     if _BOX is None:
-        _BOX = Sandbox(limits, way=best_way())
+        _BOX = Sandbox(limits, way=_warned(best_way()))
     return run_twice_if_lost(_BOX, job)
+
+
+def _warned(way: Way) -> Way:
+    """Say what this way does not protect, where somebody reads it: a worker has a log."""
+    if way.warning:
+        print(f"Careful: {way.warning}.", file=sys.stderr)
+    return way
 
 
 @contextmanager
@@ -90,9 +97,7 @@ def local(count: int, limits: Limits, unsafe: bool = False) -> Iterator[Runner]:
     Problem
         If there can be none, and ``unsafe`` does not say to go on without.
     """
-    way = best_way(unsafe)
-    if way.warning:
-        print(f"Careful: {way.warning}.", file=sys.stderr)
+    way = _warned(best_way(unsafe))
     threads = max(1, (os.cpu_count() or 1) // max(1, count))
     boxes = [Sandbox(limits, threads, way) for _ in range(count)]
     try:
