@@ -27,7 +27,7 @@ check: $(STAMP) ## run every test (what CI runs)
 	$(PY) -m ruff format --check .
 	$(PY) -m grader release --check
 	$(PY) -m grader adequacy
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 release: $(STAMP) ## build course/ from solutions/
 	$(PY) -m grader release

@@ -9,6 +9,7 @@ grade the same class, alternating; the scores are compared. The last line is one
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import shutil
@@ -226,8 +227,11 @@ def _warm_up() -> None:
     import halfbits
 
     torch.set_num_threads(1)
+    for name in halfbits.__all__:
+        getattr(halfbits, name)
     str(halfbits.spacing("fp16").svg)
     Shell.instance().run("pass")
+    gc.freeze()
 
 
 def _seconds_in_fork(task: dict) -> float:

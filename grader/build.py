@@ -9,16 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from typing import TYPE_CHECKING
 
 import jupytext
 from nbformat import NotebookNode
 
 from grader import kept
-from grader.exercise import Exercise
 from grader.problem import Problem
 from grader.units import Unit
-from halfbits.checking.checks import CHECKS_FILE, DRIVERS_FILE, pack
+from halfbits.checking import CHECKS_FILE, DRIVERS_FILE
+from halfbits.checking.payload import pack
 from halfbits.quizzes.questions import QUIZ_FILE
+
+if TYPE_CHECKING:  # it needs PyTorch
+    from grader.exercise import Exercise
 
 HIDDEN = """\
 # More cases run here when your work is graded.

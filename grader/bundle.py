@@ -23,7 +23,6 @@ from grader.units import Unit
 
 JUDGES = ("build", "bundle", "exercise", "intake", "scores")
 HERE = Path(__file__).parent
-LIBRARY = HERE.parent / "halfbits"
 KEPT = ".built"
 
 
@@ -113,4 +112,5 @@ def _has(gradebook: Gradebook, unit: Unit) -> bool:
 def _code_fingerprint() -> bytes:
     """Of the code that runs submissions and judges them."""
     ours = [HERE / f"{name}.py" for name in JUDGES]
-    return kept.digest([*LIBRARY.rglob("*.py"), *(HERE / "inside").glob("*.py"), *ours]).encode()
+    library = [*kept.LIBRARY.rglob("*.py"), *kept.LIBRARY.glob("*.pyi")]
+    return kept.digest([*library, *(HERE / "inside").glob("*.py"), *ours]).encode()

@@ -94,5 +94,8 @@ def _nbgrader_config(root: Path) -> Config:
         "grader.feedback.HideTests",
         "grader.feedback.SafePage",
     ]
+    config.HTMLExporter.preprocessors = ["grader.formgrader.SafeCells"]
+    config.HTMLExporter.filters = {"markdown2html": "grader.pages.markdown_html"}
+    config.PageExporter.preprocessors = []  # it has its own
     config.HTMLExporter.extra_template_basedirs = [str(TEMPLATES), nbgrader_templates]
     return config

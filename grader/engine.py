@@ -12,9 +12,10 @@ import os
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 from nbgrader.api import Gradebook
@@ -24,13 +25,15 @@ from grader.bundle import Bundle, bundle
 from grader.classroom import Classroom
 from grader.intake import MAX_NOTEBOOK, Submission, Unreadable, read_bounded, take_in
 from grader.problem import Problem
-from grader.record import Entry, history, now, record, remember
+from grader.record import Entry, history, history_folder, now, record, remember
 from grader.results import Result, find_graded, recorded
 from grader.runners import Runner
 from grader.sandbox import Limits, Ran
-from grader.scores import Graded, make_job, score
 from grader.units import Unit
 from halfbits.quizzes.answers import ANSWERS_FILE
+
+if TYPE_CHECKING:  # it needs PyTorch, which is imported while the sandboxes start
+    from grader.scores import Graded
 
 LOCK = ".grading.lock"
 
@@ -87,7 +90,12 @@ def grade(
         If another grading of this class is running, or there is nowhere to run.
     """
     options = options or Options()
-    with _alone(classroom), classroom.gradebook() as gradebook:
+    with _alone(classroom), ExitStack() as opened:
+        runner = None
+        if any(not history_folder(classroom, unit, name).is_dir() for name, unit in work):
+            # There is something to run for sure: sandboxes start while we build and import.
+            runner = opened.enter_context(_runner(options, len(work)))
+        gradebook = opened.enter_context(classroom.gradebook())
         bundles = {unit: bundle(classroom, unit) for unit in dict.fromkeys(u for _, u in work)}
         marks = [_fingerprint(classroom, bundles[unit], unit, name) for name, unit in work]
         todo = []
@@ -96,16 +104,15 @@ def grade(
                 todo.append((student, unit, mark))
             else:
                 yield recorded(gradebook, student, unit)
-        with _runner(options, len(todo)) as runner:
-            tasks = (_take(classroom, bundles[unit], name, unit, m) for name, unit, m in todo)
-            for task, ran in _run_all(runner, tasks):
-                graded = score(task.built, task.submission, ran)
-                yield _finish(classroom, gradebook, task, graded, ran, options.dry_run)
+        if not todo:
+            return
+        runner = runner or opened.enter_context(_runner(options, len(todo)))
+        tasks = (_take(classroom, bundles[unit], name, unit, mark) for name, unit, mark in todo)
+        for task, ran in _run_all(runner, tasks):
+            yield _finish(classroom, gradebook, task, ran, options.dry_run)
 
 
-def _runner(options: Options, jobs: int) -> AbstractContextManager[Runner | None]:
-    if not jobs:
-        return nullcontext()
+def _runner(options: Options, jobs: int) -> AbstractContextManager[Runner]:
     if options.scheduler:
         return runners.cluster(options.scheduler, options.limits, options.tls)
     count = min(options.workers or os.cpu_count() or 1, jobs)
@@ -117,8 +124,10 @@ def _take(classroom: Classroom, built: Bundle, student: str, unit: Unit, mark: s
     return _Task(student, unit, built, mark, secrets.randbits(32), submission)
 
 
-def _run_all(runner: Runner | None, tasks: Iterator[_Task]) -> Iterator[tuple[_Task, Ran]]:
+def _run_all(runner: Runner, tasks: Iterator[_Task]) -> Iterator[tuple[_Task, Ran]]:
     """Yield each task with what came of it; only a few run ahead of the writer."""
+    from grader.scores import make_job
+
     running: dict[Future, _Task] = {}
     while True:
         for task in tasks:
@@ -134,10 +143,11 @@ def _run_all(runner: Runner | None, tasks: Iterator[_Task]) -> Iterator[tuple[_T
             yield running.pop(future), future.result()
 
 
-def _finish(
-    classroom: Classroom, gradebook: Gradebook, task: _Task, graded: Graded, ran: Ran, dry: bool
-) -> Result:
+def _finish(classroom: Classroom, gradebook: Gradebook, task: _Task, ran: Ran, dry: bool) -> Result:
     """Write a grade down, unless an earlier one stands, or nothing is to be written."""
+    from grader.scores import score
+
+    graded = score(task.built, task.submission, ran)
     student, unit = task.student, task.unit
     earlier = find_graded(gradebook, student, unit)
     before = earlier.score if earlier else None

@@ -36,7 +36,7 @@ def cell_html(cell: NotebookNode, plain: bool = False) -> str:
     """A Markdown or raw cell, or the source of a code cell."""
     source = _string(cell.source)
     if cell.cell_type == "markdown" and not plain:
-        return _markdown(source)
+        return markdown_html(source)
     if cell.cell_type != "code":
         return _pre(source)
     if not source.strip():
@@ -99,7 +99,7 @@ def _shown(data: dict[str, str]) -> str:
         return _pre(data["text/plain"]) if data.get("text/plain") else TOO_LARGE
     for kind in ("text/markdown", "text/latex"):
         if data.get(kind):
-            return f'<div class="output">{_markdown(data[kind])}</div>'
+            return f'<div class="output">{markdown_html(data[kind])}</div>'
     return _pre(data.get("text/plain", ""))
 
 
@@ -108,7 +108,8 @@ def _bare(text: str) -> str:
     return re.sub(r"^\s*<\?xml[^>]*>|<!DOCTYPE[^>]*>", "", text)
 
 
-def _markdown(text: str) -> str:
+def markdown_html(text: str) -> str:
+    """Markdown, formulas included, as safe HTML; as it is where it is too long or too deep."""
     if len(text) > MAX_TEXT:
         return _pre(text)
     try:

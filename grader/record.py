@@ -12,6 +12,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 from nbformat import NotebookNode
@@ -21,8 +22,10 @@ from nbgrader.utils import compute_checksum, parse_utc
 
 from grader.classroom import Classroom
 from grader.intake import Unreadable, read_bounded
-from grader.scores import Graded
 from grader.units import Unit
+
+if TYPE_CHECKING:  # it needs PyTorch
+    from grader.scores import Graded
 
 TIMESTAMP = "timestamp.txt"
 

@@ -15,7 +15,7 @@ from grader import kept
 from grader.classroom import Classroom
 from grader.processes import on_every_core
 from grader.units import COURSE, Unit, units
-from halfbits.checking.checks import CHECKS_FILE
+from halfbits.checking import CHECKS_FILE
 from halfbits.checking.compare import EXACT, agree, close
 from halfbits.quizzes.answers import ANSWERS_FILE
 

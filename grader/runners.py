@@ -90,12 +90,13 @@ def _warned(way: Way) -> Way:
 
 @contextmanager
 def local(count: int, limits: Limits, unsafe: bool = False) -> Iterator[Runner]:
-    """Start sandboxes on this machine.
+    """Start sandboxes on this machine; they import what they need while the caller goes on.
 
     Raises
     ------
     Problem
-        If there can be none, and ``unsafe`` does not say to go on without.
+        If there can be none, and ``unsafe`` does not say to go on without. If one does not start,
+        the first job that it gets raises it.
     """
     way = _warned(best_way(unsafe))
     threads = max(1, (os.cpu_count() or 1) // max(1, count))
@@ -103,8 +104,6 @@ def local(count: int, limits: Limits, unsafe: bool = False) -> Iterator[Runner]:
     try:
         for box in boxes:
             box.start()
-        for box in boxes:
-            box.wait_until_ready()
         with ThreadPoolExecutor(max(1, count)) as pool:
             yield LocalRunner(pool, boxes)
     finally:

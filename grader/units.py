@@ -8,12 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from grader import kept
-from grader.exercise import Exercise
 from grader.problem import Problem
 from grader.quizzes import Quiz, load_quiz
-from halfbits.checking.checks import DRIVERS_FILE, load_drivers
+from halfbits.checking import DRIVERS_FILE
+
+if TYPE_CHECKING:  # it needs PyTorch, which takes seconds
+    from grader.exercise import Exercise
 
 ROOT = Path(__file__).resolve().parent.parent
 SOLUTIONS = ROOT / "solutions"
@@ -42,6 +45,8 @@ class Unit:
     @cached_property
     def exercises(self) -> dict[str, Exercise]:
         """The exercises of ``exercises.py`` by name, in the order of their definition."""
+        from grader.exercise import Exercise
+
         made, path = self.made_of, self.folder / "exercises.py"
         spec = importlib.util.spec_from_file_location(f"exercises_of_{self.name}", path)
         module = importlib.util.module_from_spec(spec)
@@ -62,6 +67,8 @@ class Unit:
 
     @cached_property
     def _drivers(self) -> dict[str, Callable]:
+        from halfbits.checking.checks import load_drivers
+
         return load_drivers(self.drivers)
 
     @cached_property

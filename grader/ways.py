@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import halfbits
 from grader.inside import confine
+from grader.kept import LIBRARY
 from grader.problem import Problem
 
 INSIDE = Path(__file__).parent / "inside"
@@ -196,7 +196,7 @@ def best_way(unsafe: bool = False) -> Way:
 def _python() -> list[str]:
     """Where Python, its packages and the library lie."""
     found = {sys.prefix, sys.base_prefix, str(Path(sys.executable).parent)}
-    return sorted(found | {str(Path(halfbits.__file__).parent)})
+    return sorted(found | {str(LIBRARY)})
 
 
 def _submission(place: Place) -> Path:
@@ -215,7 +215,7 @@ def _environment(place: Place, home: str, inside: str) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "HOME": home,
         "LANG": "C.UTF-8",
-        "PYTHONPATH": f"{inside}:{Path(halfbits.__file__).parent.parent}",
+        "PYTHONPATH": f"{inside}:{LIBRARY.parent}",
         "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": str(place.threads),
         "MPLCONFIGDIR": f"{home}/.matplotlib",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from halfbits.checking.checks import CHECKS_FILE
+from halfbits.checking import CHECKS_FILE
 from halfbits.checking.report import RESULT
 from halfbits.pictures.figure import WIDTH, Picture, Shown, style
 from halfbits.pictures.theme import FORMAT_COLORS

@@ -13,7 +13,7 @@ from grader import handout
 from grader.__main__ import main
 from grader.build import lesson_solutions
 from grader.units import ROOT, find_units
-from halfbits.checking import checks
+from halfbits.checking import CheckFailed, payload
 
 CHOSEN = find_units(["00", "01"])  # tests/test_release.py builds every unit
 
@@ -101,9 +101,9 @@ def test_nothing_in_it_tells_an_answer(contents):
             body = "\n".join(solution.splitlines()[-3:])
             assert body not in code, (unit.name, grade_id)
         for exercise in unit.exercises.values():
-            assert checks.pack(exercise.hidden_spec).encode() not in everything
+            assert payload.pack(exercise.hidden_spec).encode() not in everything
         if unit.quiz:
-            assert checks.pack(unit.quiz.with_key()).encode() not in everything
+            assert payload.pack(unit.quiz.with_key()).encode() not in everything
             assert json.loads(contents[f"course/{unit.name}/quiz.json"]) == json.loads(
                 json.dumps(unit.quiz.released())
             )
@@ -114,7 +114,7 @@ def test_no_packed_payload_holds_hidden_cases(contents):
     for name, content in contents.items():
         for token in re.findall(rb"[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{100,}", content):
             try:
-                data = checks.unpack(token.decode())
-            except checks.CheckFailed:
+                data = payload.unpack(token.decode())
+            except CheckFailed:
                 continue
             assert not data.get("hidden") and "questions" not in data, name

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from grader.exercise import Exercise, case, close, sweep
+from halfbits.checking import CheckFailed
 from halfbits.checking import checks as check_module
-from halfbits.checking.checks import CheckFailed, check, check_hidden, pack, try_out, unpack
+from halfbits.checking.checks import check, check_hidden, try_out
 from halfbits.checking.codec import encode
 from halfbits.checking.differences import difference
+from halfbits.checking.payload import pack, unpack
 from halfbits.checking.report import Report
 
 

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from grader.exercise import Exercise, case
+from halfbits.checking import CheckFailed
 from halfbits.checking import checks as check_module
-from halfbits.checking.checks import CheckFailed, check, check_hidden, load_drivers, pack
+from halfbits.checking.checks import check, check_hidden, load_drivers
+from halfbits.checking.payload import pack
 from halfbits.checking.spy import Spy
 
 DRIVERS = """

@@ -113,7 +113,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(class_of_twelve, m
         patch.setattr(record, "_replace", full)
         with pytest.raises(OSError, match="No space left"):
             list(engine.grade(class_of_twelve, work()[:2]))
-        patch.setattr("grader.__main__.find_units", lambda names: [UNIT])
+        patch.setattr("grader.commands.grading.find_units", lambda names: [UNIT])
         arguments = ["grade", "--student", STUDENTS[3], "--classroom", str(class_of_twelve.root)]
         assert main(arguments) == 1
     said = capsys.readouterr().err.strip().splitlines()
@@ -143,6 +143,6 @@ def test_a_read_only_gradebook_is_one_line(class_of_twelve, monkeypatch, capsys)
         pytest.skip("root may write everywhere: run this test as an ordinary user")
     database = class_of_twelve.root / "gradebook.db"
     database.chmod(0o444)
-    monkeypatch.setattr("grader.__main__.find_units", lambda names: [UNIT])
+    monkeypatch.setattr("grader.commands.grading.find_units", lambda names: [UNIT])
     assert main(["grade", "--force", "--classroom", str(class_of_twelve.root)]) == 1
     assert "the gradebook cannot be used" in capsys.readouterr().err

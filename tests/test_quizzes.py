@@ -29,7 +29,8 @@ from grader.markdown import BadTex, render, render_line
 from grader.problem import Problem
 from grader.quizzes import Quiz, load_quiz
 from grader.units import Unit, find_units
-from halfbits.checking.checks import CheckFailed, pack
+from halfbits.checking import CheckFailed
+from halfbits.checking.payload import pack
 from halfbits.formats import Format, get_format
 from halfbits.quizzes import quiz_check
 from halfbits.quizzes.answers import Damaged, NotSaved, read_answers, save_answer

@@ -50,7 +50,7 @@ def test_one_unit_is_built_and_the_others_stay(tmp_path, monkeypatch, capsys):
     other = tmp_path / "01_number_formats" / "work.txt"
     other.parent.mkdir()
     other.write_text("mine")
-    monkeypatch.setattr("grader.__main__.COURSE", tmp_path)
+    monkeypatch.setattr("grader.commands.authoring.COURSE", tmp_path)
     assert main(["release", "00"]) == 0
     assert "00_start_here" in capsys.readouterr().out and other.read_text() == "mine"
     assert (tmp_path / "00_start_here" / "00_start_here.ipynb").exists()

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from shell import Shell
 
-from halfbits.checking.checks import DRIVERS_FILE, CheckFailed, load_drivers
+from halfbits.checking import DRIVERS_FILE, CheckFailed
+from halfbits.checking.checks import load_drivers
 from halfbits.checking.observe import NotAttempted, observe
 
 

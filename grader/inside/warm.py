@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import re
@@ -57,11 +58,15 @@ def _preload() -> None:
 
         confine.defect()  # imports what confines while programs can still be asked where it lies
     torch.set_num_threads(1)
+    for name in halfbits.__all__:
+        getattr(halfbits, name)  # which imports where it comes from
     str(halfbits.spacing("fp16").svg)  # finds fonts, which takes longer than to draw
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     global SHELL, BASE
     SHELL = Shell.instance()  # display() asks for the one instance
     SHELL.run("pass")  # sets up what IPython makes when it first runs a cell
+    gc.collect()
+    gc.freeze()  # what is here for good need not be looked through, and copied, in every fork
     BASE = _private_memory(os.getpid())
 
 

@@ -7,31 +7,20 @@ validates or grades (it sets NBGRADER_EXECUTION), an answer that fails raises Ch
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import os
 import sys
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from IPython.display import display
 
+from halfbits.checking import CHECKS_FILE, DRIVERS_FILE, CheckFailed
 from halfbits.checking.judge import Verdict, judge
 from halfbits.checking.observe import NotAttempted, observe
+from halfbits.checking.payload import unpack
 from halfbits.checking.report import Report
-
-CHECKS_FILE = "checks.json"
-DRIVERS_FILE = "drivers.py"
-
-
-class CheckFailed(Exception):
-    """An answer failed its check; IPython and nbgrader show one line, without a traceback."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"CheckFailed: {self}"]
 
 
 def check(exercise: str) -> None:
@@ -61,19 +50,6 @@ def check_hidden(payload: str) -> None:
     display(report)
     if not report.passed:
         raise CheckFailed(report.one_line)
-
-
-def pack(spec: dict) -> str:
-    """A spec as one line of text, small enough to stand in a notebook cell."""
-    return base64.b85encode(zlib.compress(json.dumps(spec).encode(), 9)).decode()
-
-
-def unpack(payload: str) -> dict:
-    """Undo :func:`pack`."""
-    try:
-        return json.loads(zlib.decompress(base64.b85decode(payload)))
-    except (ValueError, zlib.error, binascii.Error):
-        raise CheckFailed("the hidden cases are damaged: build the course again") from None
 
 
 def _report(spec: dict) -> Report:

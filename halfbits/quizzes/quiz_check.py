@@ -7,7 +7,8 @@ from pathlib import Path
 
 from IPython.display import display
 
-from halfbits.checking.checks import CheckFailed, unpack
+from halfbits.checking import CheckFailed
+from halfbits.checking.payload import unpack
 from halfbits.pictures.figure import Shown
 from halfbits.quizzes.answers import Damaged, read_answers
 from halfbits.quizzes.questions import QuizProblem, mark_quiz, read_quiz, unanswered
@@ -47,7 +48,7 @@ def score_quiz(payload: str) -> int:
     Parameters
     ----------
     payload
-        The quiz with its key, as packed by :func:`halfbits.checking.checks.pack`.
+        The quiz with its key, as packed by :func:`halfbits.checking.payload.pack`.
     """
     quiz = unpack(payload)
     try:

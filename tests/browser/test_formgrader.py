@@ -8,10 +8,13 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from graded import graded_class
+from playwright.sync_api import Browser, Page, expect
 
 from browser.lab import free_port
 from grader import demo, engine
@@ -21,14 +24,9 @@ from grader.units import Unit
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def formgrader(unit: Unit, tmp_path: Path):
-    """URL and token of a running Formgrader on a class of one graded student."""
-    classroom = Classroom(tmp_path / "a class")
-    perfect = demo.perfect_student(unit)
-    demo.submit(classroom, unit, perfect, classroom.prepare(unit))
-    [result] = engine.grade(classroom, [(perfect.name, unit)])
-    assert result.needs == "answers to mark by hand: make formgrader"
+@contextmanager
+def formgrader(classroom: Classroom, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """URL and token of a running Formgrader."""
     port, token = free_port(), secrets.token_hex(8)
     options = [
         *("--no-browser", "--allow-root", f"--ServerApp.port={port}"),
@@ -59,14 +57,43 @@ def wait_for(url: str, seconds: int = 120) -> None:
             time.sleep(0.5)
 
 
-def test_the_written_answer_waits_in_formgrader(browser: Browser, formgrader, unit: Unit):
-    base, token = formgrader
-    page = browser.new_page()
+def open_first_submission(page: Page, base: str, token: str, unit: Unit) -> None:
     page.goto(f"{base}/tree?token={token}")  # the token is for Jupyter's own pages
     page.goto(f"{base}/formgrader/gradebook/{unit.name}/{unit.name}")
     row = page.locator("table tbody tr").first
     expect(row).to_contain_text("Submission", timeout=30_000)
     row.get_by_role("link").first.click()
-    expect(page.locator("body")).to_contain_text("bf16 has 8 exponent bits", timeout=30_000)
-    expect(page.locator("input.score").first).to_be_visible()
-    page.close()
+
+
+def test_the_written_answer_waits_in_formgrader(browser: Browser, tmp_path: Path, unit: Unit):
+    classroom = Classroom(tmp_path / "a class")
+    perfect = demo.perfect_student(unit)
+    demo.submit(classroom, unit, perfect, classroom.prepare(unit))
+    [result] = engine.grade(classroom, [(perfect.name, unit)])
+    assert result.needs == "answers to mark by hand: make formgrader"
+    with formgrader(classroom, tmp_path) as (base, token):
+        page = browser.new_page()
+        open_first_submission(page, base, token, unit)
+        expect(page.locator("body")).to_contain_text("bf16 has 8 exponent bits", timeout=30_000)
+        expect(page.locator("input.score").first).to_be_visible()
+        expect(page.locator(".hb-report").first).to_be_visible()
+        page.close()
+
+
+def test_nothing_that_a_student_wrote_runs_in_formgrader(
+    browser: Browser, tmp_path: Path, unit: Unit
+):
+    """It would run in the instructor's Jupyter, and could do all that the instructor can."""
+    with formgrader(graded_class(tmp_path / "a class", unit), tmp_path) as (base, token):
+        page = browser.new_page()
+        asked, dialogs = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+        open_first_submission(page, base, token, unit)
+        expect(page.locator("input.score").first).to_be_visible(timeout=30_000)
+        expect(page.locator("figure[role=img] svg").first).to_be_visible()
+        page.wait_for_timeout(1000)
+        assert page.evaluate("window.hacked") is None and not dialogs
+        assert not [url for url in asked if "evil.example" in url]
+        assert "/submissions/" in page.url
+        page.close()

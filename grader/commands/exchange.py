@@ -1,4 +1,4 @@
-"""Commands that bring submissions in and grades out: collect, export, student-bundle."""
+"""Commands that bring work in and grades out: ``collect``, ``export``, ``student-bundle``."""
 
 from __future__ import annotations
 
@@ -6,33 +6,26 @@ import argparse
 import sys
 from pathlib import Path
 
-from grader import collect, export, handout
+from grader import collect, export
 from grader.classroom import Classroom
+from grader.commands.common import new_command
 from grader.roster import read_roster
 from grader.units import find_units
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add the commands of this module to the instructor's command line."""
-    _collect_arguments(_command(commands, "collect", _collect, "take in a download of submissions"))
-    _export_arguments(_command(commands, "export", _export, "write grades for Canvas, Moodle, …"))
-    _handout_arguments(
-        _command(commands, "student-bundle", _handout, "make the zip that students get")
-    )
-
-
-def _command(
-    commands: argparse._SubParsersAction, name: str, run, help: str
-) -> argparse.ArgumentParser:
-    one = commands.add_parser(name, help=help, description=help)
-    one.set_defaults(run=run)
-    return one
+    """Add them to the command line."""
+    help = "take in a download of submissions"
+    _collect_arguments(new_command(commands, "collect", _collect, help, classroom=True))
+    help = "write grades for Canvas, Moodle, …"
+    _export_arguments(new_command(commands, "export", _export, help, units=True, classroom=True))
+    help = "make the zip that students get"
+    _handout_arguments(new_command(commands, "student-bundle", _handout, help))
 
 
 def _collect_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument("source", type=Path, metavar="FILE|FOLDER", help="a zip file, or a folder")
     one.add_argument("--unit", metavar="UNIT", help="the one that all of it is of, such as 01")
-    one.add_argument("--classroom", type=Path, metavar="DIR", help="the class's folder")
     one.epilog = (
         "Takes the bulk downloads of Moodle and Canvas, and folders with STUDENT.ipynb, "
         "STUDENT/UNIT.ipynb or STUDENT.zip in them. A notebook belongs to the unit that its name "
@@ -50,7 +43,6 @@ def _collect(options: argparse.Namespace) -> int:
 
 
 def _export_arguments(one: argparse.ArgumentParser) -> None:
-    one.add_argument("units", nargs="*", metavar="UNIT", help="such as 01; all if left out")
     target = one.add_mutually_exclusive_group(required=True)
     target.add_argument("--canvas", type=Path, metavar="FILE", help="for Grades, Import in Canvas")
     target.add_argument("--moodle", type=Path, metavar="FILE", help="for Grades, Import in Moodle")
@@ -64,7 +56,6 @@ def _export_arguments(one: argparse.ArgumentParser) -> None:
         default="",
         help="what Moodle shall know students by",
     )
-    one.add_argument("--classroom", type=Path, metavar="DIR", help="the class's folder")
     one.epilog = (
         "The roster is what the system itself exports: in Canvas the entire gradebook, in Moodle "
         "a grade export or a grading worksheet. With it students are found by id, login, email or "
@@ -98,6 +89,8 @@ def _handout_arguments(one: argparse.ArgumentParser) -> None:
 
 
 def _handout(options: argparse.Namespace) -> int:
+    from grader import handout
+
     export.write(options.file, handout.pack())
     print(f"{options.file}: the course, the library and make lab, without solutions or grader")
     return 0

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from grader import hostile, ways
+from grader import ways
 from grader.classroom import Classroom
+from grader.commands.common import new_command
 from grader.problem import Problem
 from grader.record import Entry, history
 from grader.tables import table
@@ -15,17 +15,15 @@ from grader.units import find_units
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """Add them to the command line."""
-    one = commands.add_parser("history", help="every time that a student's unit was graded")
+    help = "every time that a student's unit was graded"
+    one = new_command(commands, "history", _history, help, classroom=True)
     one.add_argument("student", metavar="STUDENT")
     one.add_argument("unit", metavar="UNIT")
-    one.add_argument("--classroom", type=Path, metavar="DIR", help="the class's folder")
-    one.set_defaults(run=_history)
-    one = commands.add_parser("hostile", help="grade hostile submissions, say what each could do")
+    help = "grade hostile submissions, say what each could do"
+    one = new_command(commands, "hostile", _hostile, help)
     one.add_argument("attacks", nargs="*", metavar="ATTACK", help="all if left out")
     one.add_argument("--json", action="store_true", help="print a list of objects")
-    one.set_defaults(run=_hostile)
-    one = commands.add_parser("doctor", help="say which sandbox this machine gets")
-    one.set_defaults(run=_doctor)
+    new_command(commands, "doctor", _doctor, "say which sandbox this machine gets")
 
 
 def _history(options: argparse.Namespace) -> int:
@@ -46,6 +44,8 @@ def _row(entry: Entry) -> tuple[str, ...]:
 
 
 def _hostile(options: argparse.Namespace) -> int:
+    from grader import hostile
+
     outcomes = hostile.run(options.attacks)
     print(hostile.to_json(outcomes) if options.json else hostile.as_table(outcomes))
     return 0 if all(outcome.good for outcome in outcomes) else 1

@@ -1,0 +1,1 @@
+"""The instructor's commands; each module holds some and what they import."""

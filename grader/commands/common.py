@@ -1,0 +1,40 @@
+"""What several modules of commands need."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tqdm import tqdm
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def new_command(
+    commands: argparse._SubParsersAction,
+    name: str,
+    run: Run,
+    help: str,
+    units: bool = False,
+    classroom: bool = False,
+) -> argparse.ArgumentParser:
+    """Add a command; ``run`` gets its options and returns the exit status.
+
+    Parameters
+    ----------
+    units, classroom
+        Whether it takes names of units, and ``--classroom``.
+    """
+    one = commands.add_parser(name, help=help, description=help)
+    one.set_defaults(run=run)
+    if units:
+        one.add_argument("units", nargs="*", metavar="UNIT", help="such as 01; all if left out")
+    if classroom:
+        one.add_argument("--classroom", type=Path, metavar="DIR", help="the class's folder")
+    return one
+
+
+def with_progress(items: Iterable, total: int, doing: str) -> list:
+    """Collect items under a progress bar."""
+    return list(tqdm(items, total=total, desc=doing, unit="notebook", leave=False))

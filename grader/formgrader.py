@@ -1,0 +1,29 @@
+"""What Formgrader shows of a submission: the same safe HTML as on the feedback pages.
+
+It is shown inside the instructor's Jupyter. A script that a student's cell has shown could do there
+all that the instructor can.
+"""
+
+from __future__ import annotations
+
+from nbformat import NotebookNode, v4
+from nbgrader.preprocessors import NbGraderPreprocessor
+
+from grader import pages
+from halfbits.checking.report import STYLE
+from halfbits.quizzes.quiz_report import QUIZ_STYLE
+
+
+class SafeCells(NbGraderPreprocessor):
+    """Leave what runs nothing; Markdown is for the exporter's filter, :func:`markdown_html`."""
+
+    def preprocess(self, notebook: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
+        style = STYLE + QUIZ_STYLE  # ours, and needed once
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                shown = style + pages.outputs_html(cell)
+                cell.outputs = [v4.new_output("display_data", {"text/html": shown})] * bool(shown)
+                style = ""
+            elif cell.cell_type != "markdown":
+                cell.source = pages.cell_html(cell)
+        return notebook, resources

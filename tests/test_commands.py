@@ -1,0 +1,34 @@
+"""The instructor's command line as a whole: what it offers, and what it costs to start."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from grader.__main__ import COMMANDS, main
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_help_lists_every_command_that_a_module_is_imported_for(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = re.findall(r"^    ([a-z-]+)\b", capsys.readouterr().out, re.M)
+    assert listed == [name for names in COMMANDS.values() for name in names]
+
+
+def test_an_unknown_command_names_those_that_there_are(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["gade"])
+    said = capsys.readouterr().err
+    assert "'gade'" in said and "'grade'" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize("module", ["grading", "exchange", "oversight"])
+def test_a_command_starts_without_pytorch(module):
+    """Importing it takes seconds; whoever regrades an unchanged class need not wait for it."""
+    code = f"import sys, grader.commands.{module}; print('torch' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ran.stdout.strip() == "False", ran.stderr
