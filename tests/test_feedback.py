@@ -15,6 +15,7 @@ from grader.build import source_notebook
 from grader.markdown import render_any
 from grader.pages import outputs_html
 from grader.sanitize import clean, picture
+from halfbits.checking.payload import pack
 from halfbits.checking.report import Report
 
 ALLOWED_URL = re.compile(r"(data:image/(png|jpeg|gif|webp);base64,|https?://|mailto:|#)")
@@ -124,7 +125,7 @@ def test_nothing_hidden_is_on_the_page(page, unit):
         shown = {case["call"] for case in exercise.visible_spec["cases"]}
         for call in calls - shown:
             assert len(call) < 12 or call not in page
-    assert payload.pack(unit.exercises["decode"].hidden_spec)[:40] not in page
+    assert pack(unit.exercises["decode"].hidden_spec)[:40] not in page
 
 
 def test_a_hidden_check_s_traceback_is_one_line(unit):
