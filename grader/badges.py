@@ -17,6 +17,7 @@ from grader.badge_picture import draw
 from grader.classroom import Classroom
 from grader.credential import Award, bake, credential, sign
 from grader.keys import as_text, load_key
+from grader.lateness import earned
 from grader.problem import Problem
 from grader.units import Unit
 from grader.verify import claims_of, verify
@@ -113,7 +114,7 @@ def _grades(classroom: Classroom, unit: Unit) -> list[tuple[str, float, float, b
         except MissingEntry:
             return []
         found = [
-            (one.student.id, one.score, one.max_score, one.needs_manual_grade)
+            (one.student.id, earned(one), one.max_score, one.needs_manual_grade)
             for one in submissions
             if one.max_score
         ]

@@ -6,6 +6,7 @@ folder until the unit or the code changes.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from dataclasses import dataclass
@@ -58,6 +59,11 @@ class Bundle:
         """What stands in the released notebook's code cells."""
         return frozenset(cell.source for cell in self.skeleton.cells if cell.cell_type == "code")
 
+    @cached_property
+    def pictures(self) -> frozenset[str]:
+        """Those that only show something of the library, such as ``hb.spacing("fp16")``."""
+        return frozenset(filter(_only_shows, self.released))
+
 
 def bundle(classroom: Classroom, unit: Unit) -> Bundle:
     """A unit for a class, whose gradebook knows its cells and points from then on."""
@@ -106,6 +112,29 @@ def _has(gradebook: Gradebook, unit: Unit) -> bool:
         return bool(gradebook.find_assignment(unit.name))
     except MissingEntry:
         return False
+
+
+def _only_shows(source: str) -> bool:
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # a magic of IPython
+        return False
+    match tree.body:
+        case [ast.Expr(ast.Call() as call)]:
+            return _is_of_library(call)
+    return False
+
+
+def _is_of_library(node: ast.expr) -> bool:
+    """Whether it is a literal, or a call of ``hb`` with nothing else in it."""
+    match node:
+        case ast.Call(ast.Attribute(ast.Name("hb")), arguments, keywords):
+            return all(map(_is_of_library, [*arguments, *(one.value for one in keywords)]))
+    try:
+        ast.literal_eval(node)
+    except ValueError:
+        return False
+    return True
 
 
 @cache  # the code that this process has loaded

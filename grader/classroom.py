@@ -7,18 +7,20 @@ import os
 from pathlib import Path
 
 import nbformat
+import nbgrader.api
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.server_extensions.formgrader.handlers import template_path as nbgrader_templates
-from traitlets.config import Config
+from traitlets.config import Config, PyFileConfigLoader
 
 from grader import build
 from grader.problem import Problem
 from grader.units import ROOT, Unit
 
 CELL_TIMEOUT = 120  # seconds
-CONFIG_FILE = "nbgrader_config.py"
+CONFIG_FILE = "nbgrader_config.py"  # written anew by make formgrader
+OWN_CONFIG = "class_config.py"  # the instructor's own, such as the rule for late work
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -33,6 +35,7 @@ class Classroom:
     def __init__(self, root: Path | None = None) -> None:
         self.root = Path(root or default_root()).resolve()
         self.config = _nbgrader_config(self.root)
+        self.config.merge(_own_config(self.root / OWN_CONFIG))
         logging.getLogger("traitlets").setLevel(logging.CRITICAL)
         self.api = NbGraderAPI(
             coursedir=CourseDirectory(config=self.config),
@@ -68,17 +71,41 @@ class Classroom:
         """Write the settings down for nbgrader's own commands and Formgrader."""
         self.root.mkdir(parents=True, exist_ok=True)
         lines = ["c = get_config()"]
-        for section, settings in self.config.items():
+        for section, settings in _nbgrader_config(self.root).items():
             lines += [f"c.{section}.{name} = {value!r}" for name, value in settings.items()]
+        lines.append(f"load_subconfig({OWN_CONFIG!r})")  # which need not be there
         path = self.root / CONFIG_FILE
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return path
+
+
+def schema_version() -> str:
+    """Which version of nbgrader's tables a new gradebook has, by nbgrader's own scripts."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(nbgrader.api.__file__).parent / "alembic"))
+    return ScriptDirectory.from_config(settings).get_current_head()
+
+
+# nbgrader runs the program `alembic` for this, which takes 2 s and has to be found by its name.
+nbgrader.api.get_alembic_version = schema_version
 
 
 def last_line(result: dict) -> str:
     """The line of nbgrader's log or traceback that says what went wrong."""
     text = result.get("error") or result.get("log") or "nbgrader gave no reason"
     return text.strip().splitlines()[-1]
+
+
+def _own_config(path: Path) -> Config:
+    if not path.exists():
+        return Config()
+    try:
+        return PyFileConfigLoader(path.name, str(path.parent)).load_config()
+    except Exception as error:
+        raise Problem(f"{path} cannot be read: {type(error).__name__}: {error}") from None
 
 
 def _nbgrader_config(root: Path) -> Config:

@@ -31,8 +31,8 @@ from grader.intake import (
     read_cells,
     read_notebook,
 )
+from grader.lateness import TIMESTAMP
 from grader.problem import Problem
-from grader.record import TIMESTAMP
 from grader.tables import table
 from grader.units import Unit
 from grader.whose import Owner, owner, without_wrapper

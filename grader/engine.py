@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
-from nbgrader.api import Gradebook
+from nbgrader.api import Gradebook, SubmittedAssignment
 
 from grader import runners
 from grader.bundle import Bundle, bundle
 from grader.classroom import Classroom
 from grader.intake import MAX_NOTEBOOK, Submission, Unreadable, read_bounded, take_in
+from grader.lateness import earned, penalty, settle
 from grader.problem import Problem
 from grader.record import Entry, history, history_folder, now, record, remember
 from grader.results import Result, find_graded, recorded
@@ -103,7 +104,7 @@ def grade(
             if options.force or not _is_recorded(classroom, gradebook, unit, student, mark):
                 todo.append((student, unit, mark))
             else:
-                yield recorded(gradebook, student, unit)
+                yield _unchanged(classroom, gradebook, student, unit, options.dry_run)
         if not todo:
             return
         runner = runner or opened.enter_context(_runner(options, len(todo)))
@@ -143,6 +144,20 @@ def _run_all(runner: Runner, tasks: Iterator[_Task]) -> Iterator[tuple[_Task, Ra
             yield running.pop(future), future.result()
 
 
+def _unchanged(
+    classroom: Classroom, gradebook: Gradebook, student: str, unit: Unit, dry: bool
+) -> Result:
+    """What is on record; only what lateness costs may have changed."""
+    submission = find_graded(gradebook, student, unit)
+    before = earned(submission)
+    settle(classroom, submission, classroom.path("submitted", student, unit))
+    gradebook.db.flush()
+    gradebook.db.expire(submission)
+    result = replace(recorded(gradebook, student, unit), before=before)
+    gradebook.db.rollback() if dry else gradebook.db.commit()
+    return result
+
+
 def _finish(classroom: Classroom, gradebook: Gradebook, task: _Task, ran: Ran, dry: bool) -> Result:
     """Write a grade down, unless an earlier one stands, or nothing is to be written."""
     from grader.scores import score
@@ -150,11 +165,11 @@ def _finish(classroom: Classroom, gradebook: Gradebook, task: _Task, ran: Ran, d
     graded = score(task.built, task.submission, ran)
     student, unit = task.student, task.unit
     earlier = find_graded(gradebook, student, unit)
-    before = earlier.score if earlier else None
+    before = earned(earlier) if earlier else None
     stands = bool(task.submission.defect) and earlier is not None
     problem = task.submission.defect or ran.fault
     if dry:
-        would = before if stands else _score_with_marks(gradebook, earlier, graded)
+        would = before if stands else _score_with_marks(classroom, earlier, graded)
         maximum = gradebook.find_assignment(unit.name).max_score
         return Result(student, unit.name, would, maximum, problem, before)
     if not stands:
@@ -164,12 +179,15 @@ def _finish(classroom: Classroom, gradebook: Gradebook, task: _Task, ran: Ran, d
     return replace(recorded(gradebook, student, unit, problem, stands), before=before)
 
 
-def _score_with_marks(gradebook: Gradebook, earlier, graded: Graded) -> float:
-    """What the score would be, with the marks that a human has given."""
+def _score_with_marks(
+    classroom: Classroom, earlier: SubmittedAssignment | None, graded: Graded
+) -> float:
+    """What the score would be, with the marks that a human has given, less what lateness costs."""
     marks = {}
     for notebook in earlier.notebooks if earlier else ():
         marks |= {g.name: g.manual_score for g in notebook.grades if g.manual_score is not None}
-    return float(sum(marks.get(name, points) or 0 for name, points in graded.scores.items()))
+    score = float(sum(marks.get(name, points) or 0 for name, points in graded.scores.items()))
+    return score - ((penalty(classroom, earlier, score) or 0) if earlier else 0)
 
 
 def _is_recorded(

@@ -26,6 +26,7 @@ from pathlib import Path
 from nbgrader.api import MissingEntry
 
 from grader.classroom import Classroom
+from grader.lateness import earned
 from grader.problem import Problem
 from grader.roster import POINTS_POSSIBLE, Roster
 from grader.units import Unit
@@ -74,8 +75,7 @@ def grades(classroom: Classroom, chosen: list[Unit]) -> Grades:
             except MissingEntry:
                 continue
             for one in submissions:
-                score = max(0.0, one.score - (one.late_submission_penalty or 0.0))
-                grade = Grade(score, one.max_score, one.needs_manual_grade)
+                grade = Grade(earned(one), one.max_score, one.needs_manual_grade)
                 found.setdefault(one.student.id, {})[unit.name] = grade
     if not found:
         raise Problem(f"{classroom.root} has no grades for these units yet: make grade first")

@@ -17,17 +17,15 @@ from typing import TYPE_CHECKING
 import nbformat
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook, SubmittedNotebook
-from nbgrader.preprocessors import AssignLatePenalties
-from nbgrader.utils import compute_checksum, parse_utc
+from nbgrader.utils import compute_checksum
 
 from grader.classroom import Classroom
 from grader.intake import Unreadable, read_bounded
+from grader.lateness import settle
 from grader.units import Unit
 
 if TYPE_CHECKING:  # it needs PyTorch
     from grader.scores import Graded
-
-TIMESTAMP = "timestamp.txt"
 
 
 @dataclass(frozen=True)
@@ -62,25 +60,16 @@ def record(
     classroom: Classroom, gradebook: Gradebook, unit: Unit, student: str, graded: Graded
 ) -> None:
     """Write points and the graded notebook; marks that a human gave stay."""
-    submitted = classroom.path("submitted", student, unit)
     gradebook.update_or_create_student(student)
-    options = {"timestamp": when} if (when := _timestamp(submitted)) else {}
-    gradebook.update_or_create_submission(unit.name, student, **options)
+    submission = gradebook.update_or_create_submission(unit.name, student)
     notebook = gradebook.find_submission_notebook(unit.name, unit.name, student)
     _points(notebook, graded)
     _comments(notebook, graded.notebook)
     gradebook.db.commit()
+    settle(classroom, submission, classroom.path("submitted", student, unit))
+    gradebook.db.commit()
     target = classroom.path("autograded", student, unit) / f"{unit.name}.ipynb"
     _replace(target, nbformat.writes(graded.notebook))
-    resources = {
-        "student": student,
-        "assignment": unit.name,
-        "notebook": unit.name,
-        "db_url": classroom.config.CourseDirectory.db_url,
-    }
-    AssignLatePenalties(config=classroom.config).preprocess(
-        graded.notebook, {"nbgrader": resources}
-    )
 
 
 def remember(classroom: Classroom, unit: Unit, student: str, entry: Entry) -> None:
@@ -125,16 +114,6 @@ def _comments(notebook: SubmittedNotebook, cells: NotebookNode) -> None:
         mark = cell.metadata.nbgrader.get("checksum") if cell else None
         untouched = mark is not None and mark == compute_checksum(cell)
         comment.auto_comment = "No response." if untouched else None
-
-
-def _timestamp(folder: Path) -> str | None:
-    """What timestamp.txt says, if it says a time."""
-    try:
-        text = read_bounded(folder / TIMESTAMP, 1000).decode().strip()
-        parse_utc(text)
-    except (OSError, Unreadable, ValueError, OverflowError, UnicodeDecodeError):
-        return None
-    return text or None
 
 
 def _replace(path: Path, content: str | bytes) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from nbgrader.api import Gradebook, MissingEntry, SubmittedAssignment
 
 from grader.classroom import Classroom
+from grader.lateness import earned
 from grader.problem import Problem
 from grader.tables import table
 from grader.units import Unit
@@ -90,7 +91,9 @@ def recorded(
         needs = f"{problem} (the earlier grade stands)" if stands else problem
     else:
         needs = "answers to mark by hand: make formgrader" if submission.needs_manual_grade else ""
-    return Result(student, unit.name, submission.score, submission.max_score, needs)
+    if lost := submission.late_submission_penalty:
+        needs = f"late: {lost:g} points less" + (f"; {needs}" if needs else "")
+    return Result(student, unit.name, earned(submission), submission.max_score, needs)
 
 
 def find_graded(gradebook: Gradebook, student: str, unit: Unit) -> SubmittedAssignment | None:

@@ -59,8 +59,9 @@ def make_job(bundle: Bundle, submission: Submission, seed: int) -> dict:
 def _task(bundle: Bundle, cell: NotebookNode) -> dict:
     spec = bundle.specs.get(_grade_id(cell))
     if spec is None:
-        # The quiz is scored from its answers; its cell has nothing to run.
-        source = "" if _grade_id(cell) == QUIZ_SCORE else cell.source
+        # The quiz is scored from its answers; its cell has nothing to run, nor has a picture.
+        idle = _grade_id(cell) == QUIZ_SCORE or cell.source in bundle.pictures
+        source = "" if idle else cell.source
         # What stands as it was released runs, and nobody needs its pictures once more.
         return {"role": "run", "source": source, "draws": source not in bundle.released}
     cases = [{"args": case["args"], "sweep": case["sweep"]} for case in spec["cases"]]

@@ -18,8 +18,8 @@ from grader.__main__ import main
 from grader.classroom import Classroom
 from grader.collect import collect
 from grader.engine import LOCK
+from grader.lateness import TIMESTAMP
 from grader.problem import Problem
-from grader.record import TIMESTAMP
 from grader.units import find_units
 from grader.whose import owner, safe_id
 

@@ -12,7 +12,7 @@ from nbgrader.validator import Validator
 
 from grader import demo, engine
 from grader.__main__ import main
-from grader.bundle import KEPT, bundle
+from grader.bundle import KEPT, Bundle, bundle
 from grader.classroom import Classroom
 from grader.problem import Problem
 from grader.record import history
@@ -141,6 +141,28 @@ def test_only_what_a_student_changed_is_drawn(tmp_path, unit):
     graded = classroom.path("autograded", perfect.name, unit) / path.name
     shown = {cell.source: cell.get("outputs") for cell in nbformat.read(graded, as_version=4).cells}
     assert "<svg" in shown[own][0]["data"]["text/html"] and shown[first.source] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "idle"),
+    [
+        ('hb.spacing("fp16", "bf16")', True),
+        ('hb.number_line(hb.Format("tiny", 3, 2), zoom=(0, -4))', True),
+        ('hb.draw_ulp(ulp, "fp16")', False),  # a student's function
+        ('line = hb.spacing("fp16")', False),  # later cells may use it
+        ('hb.spacing("fp16").save("a.svg")', False),
+        ("hb.spacing(*names)", False),
+        ("hb.spacing(**options)", False),
+        ('hb.spacing("fp16"); x = 1', False),
+        ('hb.spacing(x := "fp16")', False),
+        ("print(1)", False),
+        ("%matplotlib inline", False),
+        ("", False),
+    ],
+)
+def test_a_released_cell_is_left_out_only_if_it_does_nothing_but_show(source, idle):
+    skeleton = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    assert (source in Bundle("01", skeleton, {}, {}, None, "").pictures) == idle
 
 
 def test_what_was_built_is_kept_until_something_changes(tmp_path, unit, monkeypatch):

@@ -1,0 +1,58 @@
+"""Work that came in late: what it costs by the class's rule, nbgrader's LateSubmissionPlugin.
+
+When work came in is what ``timestamp.txt`` beside it says; when it was due stands in the gradebook,
+where Formgrader writes it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from nbgrader.api import SubmittedAssignment
+from nbgrader.preprocessors import AssignLatePenalties
+from nbgrader.utils import parse_utc
+
+from grader.classroom import Classroom
+from grader.intake import Unreadable, read_bounded
+
+TIMESTAMP = "timestamp.txt"
+
+
+def settle(classroom: Classroom, submission: SubmittedAssignment, folder: Path) -> None:
+    """Set in the gradebook when a submission came in, and what that costs; the caller commits.
+
+    Parameters
+    ----------
+    folder
+        Where the submission lies.
+    """
+    submission.timestamp = _timestamp(folder) or submission.timestamp
+    for notebook in submission.notebooks:
+        points = penalty(classroom, submission, notebook.score)
+        if points != notebook.late_submission_penalty:
+            notebook.late_submission_penalty = points
+
+
+def penalty(classroom: Classroom, submission: SubmittedAssignment, score: float) -> float | None:
+    """Points that lateness takes off a score, no more than it has; None if it takes nothing."""
+    late = submission.total_seconds_late
+    if not late:
+        return None
+    rule = AssignLatePenalties(config=classroom.config)
+    rule.init_plugin()
+    points = rule.plugin_inst.late_submission_penalty(submission.student.id, score, late)
+    return None if points is None else min(max(points, 0.0), score)
+
+
+def earned(submission: SubmittedAssignment) -> float:
+    """A submission's score, less what lateness costs."""
+    return max(0.0, submission.score - (submission.late_submission_penalty or 0.0))
+
+
+def _timestamp(folder: Path) -> datetime | None:
+    """What timestamp.txt says, if it says a time."""
+    try:
+        return parse_utc(read_bounded(folder / TIMESTAMP, 1000).decode().strip())
+    except (OSError, Unreadable, ValueError, OverflowError, UnicodeDecodeError):
+        return None
