@@ -1,22 +1,16 @@
 """Grade a class of hostile submissions among honest ones, and say what each could do.
 
-The attacks are in ``tests/hostile/``. What nobody may touch is watched meanwhile: canaries with a
-secret, listeners on the loopback, the process table.
+The attacks are in ``tests/hostile/``. What nobody may touch is watched meanwhile
+(:mod:`grader.watch`).
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import secrets
-import shutil
-import socket
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +24,7 @@ from grader.results import Result
 from grader.sandbox import Limits
 from grader.tables import table
 from grader.units import ROOT, Unit
+from grader.watch import Watch, environment, lay_canaries, spoiled, watching
 
 FOLDER = ROOT / "tests" / "hostile"
 LIMITS = Limits(wall=6, memory=1 << 30, processes=24, disk=64 << 20, output=16 << 20)
@@ -81,25 +76,34 @@ def attacks(folder: Path = FOLDER) -> ModuleType:
 
 
 def run(names: list[str] | None = None, workers: int | None = None) -> list[Outcome]:
-    """Grade all attacks, or those of these names, in one throw-away class."""
+    """Grade all attacks, or those of these names, in one throw-away class.
+
+    Raises
+    ------
+    Problem
+        If a name is no attack's.
+    """
     module = attacks()
+    known = {attack.name for attack in module.ATTACKS}
+    if unknown := [name for name in names or () if name not in known]:
+        raise Problem(f"there is no attack {unknown[0]!r}: grader hostile lists all of them")
     unit = Unit(FOLDER / module.UNIT)
     chosen = [a for a in module.ATTACKS if not names or a.name in names]
     secret = CANARY + secrets.token_hex(12)
-    with tempfile.TemporaryDirectory(prefix="halfbits-hostile-") as home, _watch() as watch:
+    with tempfile.TemporaryDirectory(prefix="halfbits-hostile-") as home, watching() as watch:
         classroom = Classroom(Path(home) / "class")
         release = classroom.prepare(unit)
-        _lay_canaries(classroom.root, secret)
+        lay_canaries(classroom.root, secret)
         honest = _hand_in(classroom, unit, release, chosen, watch)
-        with _environment(secret):
+        with environment(secret):
             work = _interleaved([a.name for a in chosen], honest)
             how = engine.Options(workers=workers, limits=LIMITS)
             graded = engine.grade(classroom, [(name, unit) for name in work], how)
             results = {result.student: result for result in graded}
         others = all(results[name].score == _full(unit) for name in honest)
-        spoiled = watch.found() + _spoiled(classroom.root, secret)
+        harm = watch.found() + spoiled(classroom.root, secret)
         return [
-            _outcome(classroom, unit, attack, results[attack.name], secret, spoiled, others)
+            _outcome(classroom, unit, attack, results[attack.name], secret, harm, others)
             for attack in chosen
         ]
 
@@ -123,7 +127,7 @@ def _full(unit: Unit) -> float:
 
 
 def _hand_in(
-    classroom: Classroom, unit: Unit, release: Path, chosen: list, watch: _Watch
+    classroom: Classroom, unit: Unit, release: Path, chosen: list, watch: Watch
 ) -> list[str]:
     """Write everyone's folder; return the names of the honest."""
     perfect = demo.perfect_student(unit)
@@ -142,31 +146,6 @@ def _interleaved(hostile: list[str], honest: list[str]) -> list[str]:
     for number, name in enumerate(honest):
         work.insert(min(number * (HONEST_EVERY + 1), len(work)), name)
     return work
-
-
-def _lay_canaries(root: Path, secret: str) -> None:
-    for place in (root, root.parent):
-        (place / "canary.txt").write_text(secret)
-
-
-@contextmanager
-def _environment(secret: str) -> Iterator[None]:
-    os.environ["HALFBITS_CANARY"] = secret
-    try:
-        yield
-    finally:
-        del os.environ["HALFBITS_CANARY"]
-
-
-def _spoiled(root: Path, secret: str) -> list[str]:
-    """What was changed outside."""
-    found = []
-    for place in (root, root.parent):
-        if (place / "canary.txt").read_text() != secret:
-            found.append(f"{place.name}/canary.txt was changed")
-    for top in (root.parent, ROOT / "halfbits", ROOT / "grader"):
-        found += [f"{path} was written" for path in top.rglob("SPOILED*")]
-    return found
 
 
 def _outcome(
@@ -222,81 +201,6 @@ def _points(classroom: Classroom, unit: Unit, attack) -> tuple[bool, list[str]]:
         if name not in lost and have[name] != points:
             said.append(f"{name} has {have[name]} of {points:g}")
     return not said, said
-
-
-class _Watch:
-    """Listeners that nobody may reach, and a name that no process may have afterwards."""
-
-    def __init__(self, folder: Path) -> None:
-        self._reached: list[str] = []
-        self.abstract = f"halfbits-{secrets.token_hex(6)}"
-        self.socket = folder / "socket"
-        self.marker = str(secrets.randbelow(10**6) + 10**7)  # seconds to sleep
-        tcp = socket.create_server(("127.0.0.1", 0))
-        self.port = tcp.getsockname()[1]
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        udp.bind(("127.0.0.1", self.port))
-        self._sockets = [tcp, udp]
-        for name in (str(self.socket), f"\0{self.abstract}"):
-            unix = socket.socket(socket.AF_UNIX)
-            unix.bind(name)
-            unix.listen()
-            self._sockets.append(unix)
-        for one in self._sockets:
-            threading.Thread(target=self._listen, args=(one,), daemon=True).start()
-
-    def address(self, notebook: Path) -> None:
-        """Put the listeners' addresses into a submission's code."""
-        if notebook.is_symlink() or not notebook.is_file():
-            return
-        content = notebook.read_bytes()
-        if len(content) > 1 << 20:
-            return
-        for word, value in (
-            (b"PORT", str(self.port)),
-            (b"ABSTRACT", self.abstract),
-            (b"SOCKET'", f"{self.socket}'"),
-            (b"MARKER", self.marker),
-        ):
-            content = content.replace(word, value.encode())
-        notebook.write_bytes(content)
-
-    def found(self) -> list[str]:
-        """What happened that must not."""
-        alive = [f"a process is left: {p}" for p in _commands() if self.marker in p]
-        return [*self._reached, *alive]
-
-    def close(self) -> None:
-        for one in self._sockets:
-            one.close()
-
-    def _listen(self, one: socket.socket) -> None:
-        try:
-            said = one.recv(10) if one.type == socket.SOCK_DGRAM else one.accept()
-        except OSError:
-            return
-        if said:
-            self._reached.append(f"the listener {one.getsockname()!r} was reached")
-
-
-def _commands() -> Iterator[str]:
-    for name in os.listdir("/proc"):
-        try:
-            if name.isdigit():
-                yield Path(f"/proc/{name}/cmdline").read_text().replace("\0", " ")
-        except OSError:
-            continue
-
-
-@contextmanager
-def _watch() -> Iterator[_Watch]:
-    folder = Path(tempfile.mkdtemp(prefix="halfbits-watch-"))
-    watch = _Watch(folder)
-    try:
-        yield watch
-    finally:
-        watch.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def to_json(outcomes: list[Outcome]) -> str:

@@ -44,3 +44,10 @@ def test_a_spoiled_outcome_makes_the_command_fail(monkeypatch, capsys):
     monkeypatch.setattr(hostile, "run", lambda names: [spoiled])
     assert main(["hostile", "x"]) == 1
     assert "it was read" in capsys.readouterr().out
+
+
+def test_an_attack_that_there_is_not_is_one_line(capsys):
+    assert main(["hostile", "such"]) == 1
+    assert capsys.readouterr().err == (
+        "there is no attack 'such': grader hostile lists all of them\n"
+    )
