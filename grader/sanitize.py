@@ -117,7 +117,11 @@ def clean(text: str) -> str:
 def picture(kind: str, data: str) -> str:
     """An ``img`` of a picture in base64; empty if it is none."""
     source = f"data:{kind};base64,{''.join(data.split())}"
-    return f'<img src="{html.escape(source)}" alt="">' if _PICTURE.fullmatch(source) else ""
+    return (
+        f'<img src="{html.escape(source)}" alt="drawn by this cell">'
+        if _PICTURE.fullmatch(source)
+        else ""
+    )
 
 
 def _depth(text: str) -> int:

@@ -170,7 +170,7 @@ def test_text_is_cut_and_odd_outputs_are_shown_as_text():
 
 def test_pictures_in_base64_only():
     assert picture("image/png", "iVBO\nRw0=") == (
-        '<img src="data:image/png;base64,iVBORw0=" alt="">'
+        '<img src="data:image/png;base64,iVBORw0=" alt="drawn by this cell">'
     )
     assert picture("image/png", '"><script>') == "" == picture("image/svg+xml", "aaaa")
 
