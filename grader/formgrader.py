@@ -13,12 +13,15 @@ from grader import pages
 from halfbits.checking.report import STYLE
 from halfbits.quizzes.quiz_report import QUIZ_STYLE
 
+# Formgrader's own style sheet leaves no room between the columns of a table.
+TABLES = "<style>.rendered_html :is(th, td) { padding: 2px 12px 2px 0 }</style>"
+
 
 class SafeCells(NbGraderPreprocessor):
     """Leave what runs nothing; Markdown is for the exporter's filter, :func:`markdown_html`."""
 
     def preprocess(self, notebook: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
-        style = STYLE + QUIZ_STYLE  # ours, and needed once
+        style = TABLES + STYLE + QUIZ_STYLE  # ours, and needed once
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 shown = style + pages.outputs_html(cell)
