@@ -26,6 +26,20 @@ def test_an_unknown_command_names_those_that_there_are(capsys):
     assert "'gade'" in said and "'grade'" in said and "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        *(["--workers", "0"], ["--workers=-1"], ["--workers", "two"]),
+        *(["--seconds", "0"], ["--seconds", "nan"], ["--memory=-1"], ["--memory", "inf"]),
+    ],
+    ids=" ".join,
+)
+def test_an_amount_that_cannot_be_is_refused_with_the_reason(option, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["grade", *option])
+    assert "is no " in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize("module", ["grading", "exchange", "oversight"])
 def test_a_command_starts_without_pytorch(module):
     """Importing it takes seconds; whoever regrades an unchanged class need not wait for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -33,6 +34,24 @@ def new_command(
     if classroom:
         one.add_argument("--classroom", type=Path, metavar="DIR", help="the class's folder")
     return one
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on, as an option's type."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
+def amount(text: str) -> float:
+    """A finite number above 0, as an option's type."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return number
 
 
 def with_progress(items: Iterable, total: int, doing: str) -> list:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from grader import engine
 from grader.classroom import Classroom
-from grader.commands.common import new_command, with_progress
+from grader.commands.common import amount, count, new_command, with_progress
 from grader.problem import Problem
 from grader.results import Result, as_table, submissions
 from grader.sandbox import Limits
@@ -39,7 +39,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 def _grade_arguments(one: argparse.ArgumentParser) -> None:
     limits = Limits()
     one.add_argument("--student", action="append", metavar="NAME", help="only theirs; repeatable")
-    one.add_argument("--workers", type=int, metavar="N", help="sandboxes side by side; all cores")
+    one.add_argument("--workers", type=count, metavar="N", help="sandboxes side by side; all cores")
     one.add_argument("--force", action="store_true", help="grade unchanged submissions too")
     one.add_argument("--dry-run", action="store_true", help="say what would change, write nothing")
     one.add_argument(
@@ -48,9 +48,11 @@ def _grade_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument("--tls", type=Path, metavar="DIR", help="ca.pem, cert.pem, key.pem for it")
     one.add_argument("--plain", action="store_true", help="with plain nbgrader: no sandbox, slow")
     one.add_argument("--unsafe", action="store_true", help="where there is no sandbox: do without")
-    one.add_argument("--seconds", type=float, default=limits.wall, metavar="S", help="a submission")
     one.add_argument(
-        "--memory", type=float, default=limits.memory / 2**30, metavar="GB", help="a submission"
+        "--seconds", type=amount, default=limits.wall, metavar="S", help="a submission"
+    )
+    one.add_argument(
+        "--memory", type=amount, default=limits.memory / 2**30, metavar="GB", help="a submission"
     )
     one.epilog = "What is unchanged is not run again. Exit status 0 if everyone has a grade."
 
