@@ -52,7 +52,7 @@ def _grade_arguments(one: argparse.ArgumentParser) -> None:
         "--seconds", type=amount, default=limits.wall, metavar="S", help="a submission"
     )
     one.add_argument(
-        "--memory", type=amount, default=limits.memory / 2**30, metavar="GB", help="a submission"
+        "--memory", type=amount, default=limits.memory / 2**30, metavar="GB", help="each may take"
     )
     one.epilog = "What is unchanged is not run again. Exit status 0 if everyone has a grade."
 
