@@ -49,7 +49,7 @@ def _grade_arguments(one: argparse.ArgumentParser) -> None:
     one.add_argument("--plain", action="store_true", help="with plain nbgrader: no sandbox, slow")
     one.add_argument("--unsafe", action="store_true", help="where there is no sandbox: do without")
     one.add_argument(
-        "--seconds", type=amount, default=limits.wall, metavar="S", help="a submission"
+        "--seconds", type=amount, default=limits.wall, metavar="S", help="each may take"
     )
     one.add_argument(
         "--memory", type=amount, default=limits.memory / 2**30, metavar="GB", help="each may take"
