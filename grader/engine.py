@@ -95,7 +95,7 @@ def grade(
         runner = None
         if any(not history_folder(classroom, unit, name).is_dir() for name, unit in work):
             # There is something to run for sure: sandboxes start while we build and import.
-            runner = opened.enter_context(_runner(options, len(work)))
+            runner = opened.enter_context(_runner(options, work))
         gradebook = opened.enter_context(classroom.gradebook())
         bundles = {unit: bundle(classroom, unit) for unit in dict.fromkeys(u for _, u in work)}
         marks = [_fingerprint(classroom, bundles[unit], unit, name) for name, unit in work]
@@ -107,17 +107,18 @@ def grade(
                 yield _unchanged(classroom, gradebook, student, unit, options.dry_run)
         if not todo:
             return
-        runner = runner or opened.enter_context(_runner(options, len(todo)))
+        runner = runner or opened.enter_context(_runner(options, [task[:2] for task in todo]))
         tasks = (_take(classroom, bundles[unit], name, unit, mark) for name, unit, mark in todo)
         for task, ran in _run_all(runner, tasks):
             yield _finish(classroom, gradebook, task, ran, options.dry_run)
 
 
-def _runner(options: Options, jobs: int) -> AbstractContextManager[Runner]:
+def _runner(options: Options, work: list[tuple[str, Unit]]) -> AbstractContextManager[Runner]:
+    modules = tuple(sorted(set().union(*(unit.imports for _, unit in work))))
     if options.scheduler:
-        return runners.cluster(options.scheduler, options.limits, options.tls)
-    count = min(options.workers or os.cpu_count() or 1, jobs)
-    return runners.local(count, options.limits, options.unsafe)
+        return runners.cluster(options.scheduler, options.limits, modules, options.tls)
+    count = min(options.workers or os.cpu_count() or 1, len(work))
+    return runners.local(count, options.limits, modules, options.unsafe)
 
 
 def _take(classroom: Classroom, built: Bundle, student: str, unit: Unit, mark: str) -> _Task:

@@ -56,12 +56,14 @@ class LocalRunner(Runner):
 class ClusterRunner(Runner):
     """The workers of a Dask scheduler, each with a sandbox of its own."""
 
-    def __init__(self, executor: Executor, slots: int, limits: Limits) -> None:
+    def __init__(
+        self, executor: Executor, slots: int, limits: Limits, modules: tuple[str, ...]
+    ) -> None:
         super().__init__(executor, slots)
-        self._limits = limits
+        self._limits, self._modules = limits, modules
 
     def submit(self, job: dict) -> Future:
-        return self._executor.submit(run_on_worker, job, self._limits)
+        return self._executor.submit(run_on_worker, job, self._limits, self._modules)
 
 
 def run_twice_if_lost(box: Sandbox, job: dict) -> Ran:
@@ -73,11 +75,11 @@ def run_twice_if_lost(box: Sandbox, job: dict) -> Ran:
 _BOX: Sandbox | None = None
 
 
-def run_on_worker(job: dict, limits: Limits) -> Ran:
+def run_on_worker(job: dict, limits: Limits, modules: tuple[str, ...]) -> Ran:
     """Run a job in this worker's sandbox, which is started when it is first needed."""
     global _BOX
     if _BOX is None:
-        _BOX = Sandbox(limits, way=_warned(best_way()))
+        _BOX = Sandbox(limits, modules, way=_warned(best_way()))
     return run_twice_if_lost(_BOX, job)
 
 
@@ -89,18 +91,27 @@ def _warned(way: Way) -> Way:
 
 
 @contextmanager
-def local(count: int, limits: Limits, unsafe: bool = False) -> Iterator[Runner]:
+def local(
+    count: int, limits: Limits, modules: tuple[str, ...] = (), unsafe: bool = False
+) -> Iterator[Runner]:
     """Start sandboxes on this machine; they import what they need while the caller goes on.
+
+    Parameters
+    ----------
+    modules
+        What most submissions import: it is imported once, before them.
+    unsafe
+        Go on without a sandbox where none can be had.
 
     Raises
     ------
     Problem
-        If there can be none, and ``unsafe`` does not say to go on without. If one does not start,
-        the first job that it gets raises it.
+        If there can be none, and ``unsafe`` is not given. If one does not start, the first job
+        that it gets raises it.
     """
     way = _warned(best_way(unsafe))
     threads = max(1, (os.cpu_count() or 1) // max(1, count))
-    boxes = [Sandbox(limits, threads, way) for _ in range(count)]
+    boxes = [Sandbox(limits, modules, threads, way) for _ in range(count)]
     try:
         for box in boxes:
             box.start()
@@ -113,7 +124,11 @@ def local(count: int, limits: Limits, unsafe: bool = False) -> Iterator[Runner]:
 
 @contextmanager
 def cluster(
-    address: str, limits: Limits, tls: Path | None = None, patience: float = 20
+    address: str,
+    limits: Limits,
+    modules: tuple[str, ...] = (),
+    tls: Path | None = None,
+    patience: float = 20,
 ) -> Iterator[Runner]:
     """Connect to a Dask scheduler.
 
@@ -121,6 +136,8 @@ def cluster(
     ----------
     address
         ``tls://HOST:PORT``; without TLS only on this machine, since jobs could be forged.
+    modules
+        What most submissions import.
     tls
         Folder with ``ca.pem``, ``cert.pem`` and ``key.pem``.
     patience
@@ -145,7 +162,8 @@ def cluster(
         slots = sum(client.nthreads().values())
         if not slots:
             raise Problem(f"the scheduler at {address} has no workers: start dask worker first")
-        yield ClusterRunner(client.get_executor(retries=3, pure=False), slots, limits)
+        executor = client.get_executor(retries=3, pure=False)
+        yield ClusterRunner(executor, slots, limits, modules)
 
 
 def _refuse_plain(address: str) -> None:

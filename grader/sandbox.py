@@ -68,6 +68,8 @@ class Sandbox:
     ----------
     limits
         What one submission may use.
+    modules
+        Imported once, before the submissions, which then need not.
     threads
         That PyTorch computes with.
     way
@@ -75,10 +77,14 @@ class Sandbox:
     """
 
     def __init__(
-        self, limits: Limits | None = None, threads: int = 1, way: Way | None = None
+        self,
+        limits: Limits | None = None,
+        modules: tuple[str, ...] = (),
+        threads: int = 1,
+        way: Way | None = None,
     ) -> None:
         self.limits = limits or Limits()
-        self._threads = threads
+        self._modules, self._threads = modules, threads
         self._way = way or Bubblewrap()
         self._folder = Path(tempfile.mkdtemp(prefix="halfbits-grading-"))
         self._jobs = self._folder / "jobs"
@@ -96,8 +102,14 @@ class Sandbox:
         self._results, results = os.pipe()
         for fd in (self._events, self._results):
             os.set_blocking(fd, False)
-        pipes, disk = (events, results), self.limits.disk
-        self._place = Place(self._folder, self._jobs, disk, self._threads, pipes)
+        self._place = Place(
+            folder=self._folder,
+            jobs=self._jobs,
+            disk=self.limits.disk,
+            threads=self._threads,
+            modules=self._modules,
+            pipes=(events, results),
+        )
         self._process = subprocess.Popen(
             self._way.command(self._place),
             env=self._way.environment(self._place),

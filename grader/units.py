@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -36,6 +37,18 @@ class Unit:
     @property
     def notebook(self) -> Path:
         return self.folder / f"{self.name}.py"
+
+    @cached_property
+    def imports(self) -> frozenset[str]:
+        """The modules that the lesson imports."""
+        found = set()
+        for node in ast.walk(ast.parse(self.notebook.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Import(names):
+                    found |= {one.name for one in names}
+                case ast.ImportFrom(str(module)):
+                    found.add(module)
+        return frozenset(found)
 
     @cached_property
     def made_of(self) -> str:

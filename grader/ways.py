@@ -38,6 +38,8 @@ class Place:
         Bytes of each place that can be written to.
     threads
         That PyTorch computes with.
+    modules
+        To import before the first submission.
     pipes
         File descriptors for events and results.
     """
@@ -46,6 +48,7 @@ class Place:
     jobs: Path
     disk: int
     threads: int
+    modules: tuple[str, ...]
     pipes: tuple[int, int]
 
 
@@ -218,5 +221,6 @@ def _environment(place: Place, home: str, inside: str) -> dict[str, str]:
         "PYTHONPATH": f"{inside}:{LIBRARY.parent}",
         "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": str(place.threads),
+        "HALFBITS_MODULES": " ".join(place.modules),
         "MPLCONFIGDIR": f"{home}/.matplotlib",
     }
