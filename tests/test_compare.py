@@ -126,3 +126,19 @@ def test_only_what_is_out_of_tolerance_counts_as_different():
     want, have = torch.tensor([10.0, 20.0]), torch.tensor([10.01, 25.0])
     said = difference(encode(want), encode(have), rule=CLOSE)
     assert said == "1 of 2 differ, first at [1]: 25, should be 20"
+
+
+def test_of_a_list_the_first_item_out_of_tolerance_is_named():
+    want, have = [10.0, 20.0, 30.0], [10.01, 25.0, 36.0]
+    assert difference(encode(want), encode(have), rule=CLOSE) == "item 1: 25.0, should be 20.0"
+    assert difference(encode(want), encode(have)) == "item 0: 10.01, should be 10.0"
+
+
+def test_of_a_sweep_the_first_item_out_of_tolerance_is_shown():
+    exercise = Exercise("third", points=(1, 1), compare=close(rtol=1e-6, why="rounding"))
+    exercise.reference(lambda x: x / 3)
+    exercise.visible(sweep([3.0, 6.0, 9.0]))
+    (row,) = exercise.try_visible(lambda x: x * 0.33333333 if x < 9 else 4.0).rows
+    assert row.call.endswith(", item 2") and (row.expected, row.got) == ("3.0", "4.0")
+    (row,) = exercise.try_visible(lambda x: x * 0.33333333).rows
+    assert row.passed and "3 values" in row.got

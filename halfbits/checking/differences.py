@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from halfbits.checking.codec import decode
-from halfbits.checking.compare import EXACT, disagreeing
+from halfbits.checking.codec import decode, encode
+from halfbits.checking.compare import EXACT, agree, disagreeing
 from halfbits.formats import get_format
 
 LONGEST = 80  # characters of a value that a report shows
@@ -77,7 +77,7 @@ def difference(expected: Any, got: Any, unit: str = "value", rule: dict[str, Any
     if isinstance(want, torch.Tensor):
         return _tensor_difference(want, have, rule)
     if isinstance(want, list | tuple):
-        return _list_difference(want, have)
+        return _list_difference(want, have, rule)
     if isinstance(want, str):
         return _text_difference(want, have)
     return "different"
@@ -154,10 +154,11 @@ def _text_difference(want: str, have: str) -> str:
     return "; ".join(other) if len(other) < len(clauses) else "different"
 
 
-def _list_difference(want: list | tuple, have: list | tuple) -> str:
+def _list_difference(want: list | tuple, have: list | tuple, rule: dict[str, Any]) -> str:
+    """The first item that disagrees; one that differs within the tolerance is not worth a word."""
     if len(want) != len(have):
         return f"{'1 item' if len(have) == 1 else f'{len(have)} items'}, should be {len(want)}"
     for number, (w, h) in enumerate(zip(want, have, strict=True)):
-        if repr(w) != repr(h):
+        if not agree(encode(w), encode(h), rule):
             return f"item {number}: {as_text(h, 40)}, should be {as_text(w, 40)}"
     return "different"

@@ -180,7 +180,7 @@ def _row(spec: dict, case: dict, part: _Part, problem: str | None) -> Row:
     call, expected, got = case["call"] + suffix, part.expected, part.got
     unit, hidden = spec["unit"], spec["hidden"]
     if case["sweep"] and not problem:
-        call, expected, got = _one_of_sweep(call, expected, got, hidden)
+        call, expected, got = _one_of_sweep(spec, call, expected, got)
     none = f"no {part.name}" if expected is MISSING else None
     return Row(
         kind=case["kind"],
@@ -191,10 +191,6 @@ def _row(spec: dict, case: dict, part: _Part, problem: str | None) -> Row:
         passed=part.passed,
         part=suffix,
     )
-
-
-def _wanted(spec: dict, part: _Part, expected: Any) -> str:
-    return f"no {part.name}" if expected is MISSING else show(expected, spec["unit"])
 
 
 def _told(spec: dict, expected: Any, got: Any, passed: bool) -> str:
@@ -211,12 +207,12 @@ def _suffix(spec: dict, name: str) -> str:
     return "".join(f"[{key!r}]" for key in name.split(".") if key)
 
 
-def _one_of_sweep(call: str, expected: Any, got: Any, hidden: bool) -> tuple[str, Any, Any]:
-    """What a row shows of a sweep: the first item that differs, else how many there are."""
+def _one_of_sweep(spec: dict, call: str, expected: Any, got: Any) -> tuple[str, Any, Any]:
+    """What a row shows of a sweep: the first item that disagrees, else how many there are."""
     count = f"{length(got)} values"
-    if hidden:
+    if spec["hidden"]:
         return call, expected, count
     for number, (want, have) in enumerate(zip(items(expected), items(got), strict=True)):
-        if want != have:
+        if not agree(want, have, spec["compare"]):
             return f"{call}, item {number}", want, have
     return call, count, count
