@@ -54,6 +54,12 @@ def test_ulps_are_those_of_the_expected_dtype():
     assert not both(1.0, 1.0 + 1e-7, ULPS)
 
 
+@pytest.mark.parametrize("rule", [EXACT, CLOSE])
+@pytest.mark.parametrize(("want", "have"), [(True, 1), (False, 0), ([True], [1])])
+def test_a_truth_value_is_no_number(want, have, rule):
+    assert not both(want, have, rule) and both(want, want, rule)
+
+
 def test_exact_takes_any_nan_for_nan_and_keeps_the_sign_of_zero():
     odd_nan = torch.tensor([0x7E01], dtype=torch.int16).view(torch.float16)
     assert both(torch.tensor([math.nan]).half(), odd_nan, EXACT)

@@ -6,6 +6,7 @@ A rule is plain data, so that it travels with the cases: ``{"rule": "exact"}``,
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -48,7 +49,7 @@ def agree(expected: Any, got: Any, rule: dict[str, Any]) -> bool:
     −0.0.
     """
     if rule["rule"] == "exact":
-        return expected == got
+        return json.dumps(expected) == json.dumps(got)  # Python takes 1 for True
     return _agree(decode(expected), decode(got), _tolerance(rule))
 
 
