@@ -15,11 +15,12 @@ import halfbits as hb
 from halfbits.benchmark.results import FORMAT, published
 from halfbits.data_sets import batches, load_digits
 from halfbits.models import mlp
-from halfbits.pictures.adam_steps import adam_step_lengths, first_stored
+from halfbits.pictures.adam_steps import LAST_LOST, adam_step_lengths, first_stored
 from halfbits.pictures.amdahl import amdahl_share, amdahl_speedup
 from halfbits.pictures.dashboard import NO_RECORD, dashboard
 from halfbits.pictures.matmul_errors import FORMATS, matmul_error
 from halfbits.precision import PrecisionError
+from halfbits.text import short
 from halfbits.training import Run, fit
 
 
@@ -175,6 +176,19 @@ def test_lengths_of_adams_steps():
     late = steps(torch.float16, 1e-8, True, 100)
     assert all(6 < each < 7 for each in late[:3]) and late[3] == pytest.approx(1, rel=0.05)
     assert first_stored() == pytest.approx(0.00546, rel=0.01)
+
+
+def test_where_adam_loses_its_second_moment_among_all_gradients_of_fp16():
+    every = torch.arange(1, 0x3C01, dtype=torch.int16).view(torch.float16).double().numpy()
+    assert every[-1] == 1
+    lost = ~np.isfinite(adam_step_lengths(torch.float16, 1e-8, False, 1, every))
+    assert (lost == (every < first_stored())).all() and every[lost][-1] == LAST_LOST
+    lengths = adam_step_lengths(torch.float16, 1e-4, False, 1, every)
+    assert every[lengths.argmax()] == LAST_LOST and f"{lengths.max():.0f}" == "55"
+    assert (lengths[every < 8e-5] < 0.9).all() and (lengths[lost & (every > 1.2e-4)] > 1.1).all()
+    assert (abs(lengths[~lost] - 1) < 1 / 3).all()
+    said = picture("adam").text
+    assert f"infinite up to a gradient of {short(LAST_LOST, 2)}" in said
 
 
 # Amdahl.

@@ -13,7 +13,6 @@ from halfbits.pictures.theme import ALERT, FORMAT_COLORS
 from halfbits.text import power, short
 
 RATE = 1e-3  # Adam's default
-_GRADIENTS = 2.0 ** np.arange(-19, 0.01, 0.25)
 _FP16 = torch.float16
 # dtype, eps, fused, steps, line, width
 _CURVES = {
@@ -23,6 +22,16 @@ _CURVES = {
     "fp16, fused, mean of 100 steps": (_FP16, 1e-8, True, 100, "solid", 1.8),
 }
 _TOP = 3e5
+
+
+@functools.cache
+def first_stored() -> float:
+    """The smallest gradient whose square, times 1 − 0.999, is not 0 in fp16."""
+    return float(np.sqrt(2.0**-25 / 1e-3))
+
+
+LAST_LOST = float(np.float16(first_stored()))  # fp16's largest gradient below that
+_GRADIENTS = np.sort([*2.0 ** np.arange(-19, 0.01, 0.25), LAST_LOST])
 
 
 def adam_step_lengths(
@@ -54,12 +63,6 @@ def adam_step_lengths(
         weights.grad = gradient.clone()
         adam.step()
     return weights.detach().double().abs().numpy() / (steps * RATE)
-
-
-@functools.cache
-def first_stored() -> float:
-    """The smallest gradient whose square, times 1 − 0.999, is not 0 in fp16."""
-    return float(np.sqrt(2.0**-25 / 1e-3))
 
 
 @style()
