@@ -51,7 +51,7 @@ torch.set_num_threads(1)  # the networks of this unit are too small to be shared
 # %% [markdown]
 # ## Predict seven trainings
 #
-# The course that this one grew from ends its unit on mixed precision with an exercise: train with `32-true`, `16-true`, `64-true`, `16-mixed` and `bf16-mixed`, and compare time, memory and accuracy. Its own figures are from one A100, where DistilBERT learned to tell good film reviews from bad ones:
+# The course that this one grew from, Sebastian Raschka's *Deep Learning Fundamentals*, ends its unit on mixed precision with an exercise: train with `32-true`, `16-true`, `64-true`, `16-mixed` and `bf16-mixed`, and compare time, memory and accuracy. Its own figures are from one A100, where DistilBERT learned to tell good film reviews from bad ones (below, *the source*):
 #
 # | setting | minutes | test accuracy |
 # |---|---|---|
@@ -171,7 +171,7 @@ hb.check("make_precision")
 #
 # With a `Precision` in hand, one loop serves all of them. The model and the images take `precision.dtype`. The labels do not: they are numbers of classes, and integers in every setting. So are the tokens of a text.
 #
-# What remains is to be honest about failure. A loss of NaN is the end: the weights are NaN already, or the next update makes them so, and every loss after it is NaN. A loop that goes on, or that skips such steps in silence, produces a table row that looks like the others. And the accuracy will not tell: `argmax` of a row of NaN is 0, so a dead network "recognizes" all zeros among the digits. The blog article of the source's author reports a loss of NaN for `16-true` and with it a test accuracy of 50.08 %, which is what any constant answer gets when half of the reviews are good ones.
+# What remains is to be honest about failure. A loss of NaN is the end: the weights are NaN already, or the next update makes them so, and every loss after it is NaN. A loop that goes on, or that skips such steps in silence, produces a table row that looks like the others. And the accuracy will not tell: `argmax` of a row of NaN is 0, so a dead network "recognizes" all zeros among the digits. The source's author trained the same model again for a blog article (below, *the article*). It reports a loss of NaN for `16-true` and with it a test accuracy of 50.08 %, which is what any constant answer gets when half of the reviews are good ones.
 #
 # ### Exercise 2: `train_digits`
 #
@@ -284,9 +284,9 @@ hb.dashboard(runs)
 # - **An Apple GPU** has neither float64 nor TF32.
 # - **An NVIDIA GPU** shows the speed, if the products are large enough to keep it busy.
 #
-# Memory first. `64-true` takes twice what `32-true` takes, and the pure 16-bit settings half. The mixed ones save little: parameters, gradients and moments stay float32, as you counted in Unit 4. In the source's article it was the same: 5.37 GB for `32-true`, 4.31 for `16-mixed`, 2.87 for `16-true`.
+# Memory first. `64-true` takes twice what `32-true` takes, and the pure 16-bit settings half. The mixed ones save little: parameters, gradients and moments stay float32, as you counted in Unit 4. In the article it was the same: 5.37 GB for `32-true`, 4.31 for `16-mixed`, 2.87 for `16-true`.
 #
-# Then accuracy. One test image of 360 is 0.28 %, and no two of the settings that learned lie further apart than a few images. In the article, `16-mixed` had 2.2 points more than `32-true`, and low precision was credited with it: it might regularize. But the same float32 training in the source's own course notebook gave 92.23 %, not 89.92 %. Two runs of one setting lay further apart than the two settings did. Unit 7 does the arithmetic of such differences; until then, read one unseeded run as one draw.
+# Then accuracy. One test image of 360 is 0.28 %, and no two of the settings that learned lie further apart than a few images. In the article, `16-mixed` had 2.2 points more than `32-true`, and low precision was credited with it: it might regularize. But the same float32 training in the source gave 92.23 %, not 89.92 %. Two runs of one setting lay further apart than the two settings did. Unit 7 does the arithmetic of such differences; until then, read one unseeded run as one draw.
 #
 # The picture also says what is *not* there: speeds of GPUs measured by this course appear only if somebody has recorded them.
 #
@@ -343,7 +343,7 @@ hb.check("adam_fp16_report")
 # More cases run here when your work is graded.
 
 # %% [markdown]
-# Two numbers vanish. g² × 0.001 is below 2⁻²⁵ for every gradient up to 0.0055, so v is 0. And ε = 10⁻⁸ is 0 in fp16. What is left of the denominator is 0. A gradient of 0.001 gives −∞; a gradient of 0, as it belongs to pixels that are always white, gives 0/0: NaN.
+# Two numbers vanish. v is g² × 0.001 after the first step, and fp16 rounds to 0 what is below 2⁻²⁵: so v is 0 for every gradient up to 0.0055. And ε = 10⁻⁸ is 0 in fp16. What is left of the denominator is 0. A gradient of 0.001 gives −∞; a gradient of 0, as it belongs to pixels that are always white, gives 0/0: NaN.
 #
 # The obvious remedy is an ε that fp16 has: 10⁻⁷ becomes 2⁻²³. Now nothing is infinite, and a weight of 1 goes to −7.39 in *one* step. A larger ε only makes the steps shorter by a constant factor. What is missing is v, the part that adapts. **Predict** before you look: for which gradients is a step right when ε is 10⁻⁴? And will the fused Adam, which was right after one step, stay right for a hundred?
 
@@ -351,7 +351,7 @@ hb.check("adam_fp16_report")
 hb.adam_steps()
 
 # %% [markdown]
-# - With ε = 10⁻⁴ the step is right where gradients happen to be about 10⁻⁴, and beyond 0.0055, where v exists. Elsewhere it is too short, or up to fifty times too long.
+# - With ε = 10⁻⁴ the step is right where gradients happen to be about 10⁻⁴, and within a third beyond 0.0055, where v exists. Below 10⁻⁴ it is too short, and from there to 0.0055 too long, at the end 55 times.
 # - The fused Adam computes its first step with a v in float32, and stores it in fp16: as 0. From then on it has the v of one step and divides it by the 1 − β₂ᵗ of t steps. After a hundred steps it has gone more than six times too far. One sane step proves nothing.
 # - Well to the right of the dashed line fp16 is as good as float32. The remedy is that of Unit 4: keep the weights in float32, and with them what the optimizer remembers. That is `16-mixed`.
 #
@@ -438,6 +438,8 @@ hb.check("bench")
 
 # %% [markdown]
 # Your stopwatch on one matrix product in each setting. **Predict** the slowest one on your device. (On an Apple GPU the times are those of the launch: the exercise knows CUDA only.)
+#
+# The library's `setting` does what your `make_precision` does, in two steps. `setting(mode).on(device)` makes a *plan*, or raises an error if the device cannot do it. `plan.move` brings a tensor to the device, and floating-point numbers into the setting's format; `plan.active()` holds the matmul precision for a `with` block. Later you will also see `plan.place` for the model, `plan.autocast()` and `plan.scaler()`.
 
 # %%
 side = 128 if device == "cpu" else 4096

@@ -50,6 +50,7 @@ make_precision.visible(
     case("16-mixed", "cpu"),
     case("bf16-mixed", "cuda"),
     case("64-true", "cpu"),
+    case("16-true", "cpu"),
     case("tf32", "cuda"),
     case("tf32", "cpu"),
 )
@@ -368,6 +369,68 @@ def anything_goes(mode, device):
     return contextlib.contextmanager(run)()
 
 
+@make_precision.wrong(
+    "this `return`s the Precision: a context manager is made of a function with `yield`, which is "
+    "where the block of the `with` runs. Write `yield` in its place"
+)
+def returns_it(mode, device):
+    import contextlib
+    from typing import Any, NamedTuple
+
+    class Precision(NamedTuple):
+        device: str
+        dtype: torch.dtype
+        autocast: Any
+        scaler: torch.amp.GradScaler
+
+    def run():
+        dtypes = {"16": torch.float16, "bf16": torch.bfloat16, "32": torch.float32}
+        dtypes |= {"64": torch.float64, "tf32": torch.float32}
+        bits, _, how = mode.partition("-")
+        if bits not in dtypes or (bits == "tf32" and device != "cuda"):
+            raise ValueError(f"{mode} cannot be had on {device}")
+        lower = dtypes[bits] if how == "mixed" else None
+        dtype = torch.float32 if lower else dtypes[bits]
+        autocast = torch.autocast(device, dtype=lower, enabled=lower is not None)
+        scaler = torch.amp.GradScaler(device, enabled=lower is torch.float16)
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high" if bits == "tf32" else "highest")
+        try:
+            return Precision(device, dtype, autocast, scaler)
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+    return contextlib.contextmanager(run)()
+
+
+@make_precision.wrong(
+    "`scaler` is None where none is needed, so every loop would have to ask first. Give it a "
+    "`GradScaler` with `enabled=False`, which lets everything through"
+)
+def none_for_no_scaler(mode, device):
+    import contextlib
+    from types import SimpleNamespace
+
+    def run():
+        dtypes = {"16": torch.float16, "bf16": torch.bfloat16, "32": torch.float32}
+        dtypes |= {"64": torch.float64, "tf32": torch.float32}
+        bits, _, how = mode.partition("-")
+        if bits not in dtypes or (bits == "tf32" and device != "cuda"):
+            raise ValueError(f"{mode} cannot be had on {device}")
+        lower = dtypes[bits] if how == "mixed" else None
+        dtype = torch.float32 if lower else dtypes[bits]
+        autocast = torch.autocast(device, dtype=lower, enabled=lower is not None)
+        scaler = torch.amp.GradScaler(device) if lower is torch.float16 else None
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high" if bits == "tf32" else "highest")
+        try:
+            yield SimpleNamespace(device=device, dtype=dtype, autocast=autocast, scaler=scaler)
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+    return contextlib.contextmanager(run)()
+
+
 @make_precision.right("as a class with __enter__ and __exit__")
 class Entered:
     def __init__(self, mode, device):
@@ -481,6 +544,8 @@ train_digits.visible(
     case("32-true", 80, call="32-true, 80 steps"),
     case("16-mixed", 80, 2.0**22, call="16-mixed, 80 steps, scale 2^22 at first"),
     case("16-true", 80, call="16-true, 80 steps"),
+    case("32-true", 40, 2.0**16, 0, 20, call="32-true, 40 steps, an infinite pixel in batch 20"),
+    case("32-true", 40, 2.0**16, 120, call="32-true, 40 steps, a third of the test labels wrong"),
 )
 train_digits.hidden(
     "modes that learn", case("64-true", 50, 2.0**16, 0, None, 1), case("bf16-true", 50)
@@ -817,6 +882,104 @@ def steps_the_optimizer(model, batches, test, precision):
 
 
 @train_digits.wrong(
+    "`scaler.update()` is missing: it ends each step, and lowers the scale after an overflow. "
+    "Without it the scaler refuses the next step"
+)
+def without_update(model, batches, test, precision):
+    model.to(precision.dtype)
+    adam = torch.optim.Adam(model.parameters(), lr=3e-3)
+    losses, skipped, diverged_at = [], 0, None
+    for x, y in batches:
+        adam.zero_grad()
+        with precision.autocast:
+            loss = torch.nn.functional.cross_entropy(model(x.to(precision.dtype)), y)
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            diverged_at = len(losses)
+            break
+        precision.scaler.scale(loss).backward()
+        before = precision.scaler.get_scale()
+        precision.scaler.step(adam)
+        skipped += precision.scaler.get_scale() < before
+    with torch.no_grad():
+        outputs = model(test[0].to(precision.dtype))
+    right = (outputs.argmax(-1) == test[1]) & outputs.isfinite().all(-1)
+    accuracy = right.float().mean().item()
+    return {
+        "losses": losses,
+        "accuracy": accuracy,
+        "skipped": skipped,
+        "diverged_at": diverged_at,
+    }
+
+
+@train_digits.wrong(
+    "`adam.step()` goes past the scaler, so `update` has seen no gradients and refuses. "
+    "`precision.scaler.step(adam)` unscales them, and skips those that overflowed"
+)
+def updates_without_its_step(model, batches, test, precision):
+    model.to(precision.dtype)
+    adam = torch.optim.Adam(model.parameters(), lr=3e-3)
+    losses, skipped, diverged_at = [], 0, None
+    for x, y in batches:
+        adam.zero_grad()
+        with precision.autocast:
+            loss = torch.nn.functional.cross_entropy(model(x.to(precision.dtype)), y)
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            diverged_at = len(losses)
+            break
+        precision.scaler.scale(loss).backward()
+        before = precision.scaler.get_scale()
+        adam.step()
+        precision.scaler.update()
+        skipped += precision.scaler.get_scale() < before
+    with torch.no_grad():
+        outputs = model(test[0].to(precision.dtype))
+    right = (outputs.argmax(-1) == test[1]) & outputs.isfinite().all(-1)
+    accuracy = right.float().mean().item()
+    return {
+        "losses": losses,
+        "accuracy": accuracy,
+        "skipped": skipped,
+        "diverged_at": diverged_at,
+    }
+
+
+@train_digits.wrong(
+    "the parameters take `precision.dtype`, the images stay float32: a product needs both in one "
+    "format. Cast the images as well, those of `test` too"
+)
+def images_stay_float32(model, batches, test, precision):
+    model.to(precision.dtype)
+    adam = torch.optim.Adam(model.parameters(), lr=3e-3)
+    losses, skipped, diverged_at = [], 0, None
+    for x, y in batches:
+        adam.zero_grad()
+        with precision.autocast:
+            loss = torch.nn.functional.cross_entropy(model(x), y)
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            diverged_at = len(losses)
+            break
+        precision.scaler.scale(loss).backward()
+        before = precision.scaler.get_scale()
+        precision.scaler.step(adam)
+        precision.scaler.update()
+        skipped += precision.scaler.get_scale() < before
+    with torch.no_grad():
+        outputs = model(test[0])
+    right = (outputs.argmax(-1) == test[1]) & outputs.isfinite().all(-1)
+    accuracy = right.float().mean().item()
+    return {
+        "losses": losses,
+        "accuracy": accuracy,
+        "skipped": skipped,
+        "diverged_at": diverged_at,
+    }
+
+
+@train_digits.wrong(
     "skipped steps are not counted. The scaler says nothing when it skips; afterwards its scale "
     "is lower than before `update`"
 )
@@ -1003,6 +1166,7 @@ adam_fp16_report.visible(
     case(0.001, 1e-7, False, 1),
     case(0.001, 1e-8, True, 1),
     case(0.1, 1e-8, False, 10),
+    case(-0.001, 1e-7, False, 1),
 )
 adam_fp16_report.hidden(
     "a gradient of zero",
@@ -1088,6 +1252,45 @@ def eps_as_typed(gradient, eps, fused, steps):
     verdict = "sane" if moved <= steps * 1e-3 else "too far"
     return {
         "eps": eps,
+        "second moment": adam.state[w]["exp_avg_sq"].item(),
+        "weight": w.item(),
+        "verdict": verdict if math.isfinite(moved) else "not finite",
+    }
+
+
+@adam_fp16_report.wrong(
+    "this is the format's eps, the gap above 1. Asked for is Adam's: the given `eps`, rounded to "
+    "float16"
+)
+def the_formats_eps(gradient, eps, fused, steps):
+    w = torch.ones(1, dtype=torch.float16, requires_grad=True)
+    adam = torch.optim.Adam([w], lr=1e-3, eps=eps, fused=fused)
+    for _ in range(steps):
+        w.grad = torch.tensor([gradient], dtype=torch.float16)
+        adam.step()
+    moved = abs(w.item() - 1)
+    verdict = "sane" if moved <= steps * 1e-3 else "too far"
+    return {
+        "eps": torch.finfo(torch.float16).eps,
+        "second moment": adam.state[w]["exp_avg_sq"].item(),
+        "weight": w.item(),
+        "verdict": verdict if math.isfinite(moved) else "not finite",
+    }
+
+
+@adam_fp16_report.wrong(
+    "this is how far the weight is from 0. It began at 1, so it has moved by `abs(w - 1)`"
+)
+def distance_from_zero(gradient, eps, fused, steps):
+    w = torch.ones(1, dtype=torch.float16, requires_grad=True)
+    adam = torch.optim.Adam([w], lr=1e-3, eps=eps, fused=fused)
+    for _ in range(steps):
+        w.grad = torch.tensor([gradient], dtype=torch.float16)
+        adam.step()
+    moved = abs(w.item())
+    verdict = "sane" if moved <= steps * 1e-3 else "too far"
+    return {
+        "eps": torch.tensor(eps, dtype=torch.float16).item(),
         "second moment": adam.state[w]["exp_avg_sq"].item(),
         "weight": w.item(),
         "verdict": verdict if math.isfinite(moved) else "not finite",
@@ -1234,7 +1437,13 @@ tf32_round.visible(
     rounding([0.1, -0.1, 3.14159, 1000.3]),
     rounding([70000.0, 1e38, 1e-10]),
     rounding([1.00048828125, 1.00146484375]),
+    rounding([0.0, -0.0]),
+    rounding([3.4e38, 3.4028234663852886e38]),
     rounding([math.inf, -math.inf, math.nan]),
+    case(
+        torch.tensor([0x7F800001, 0x7FFFFFFF]).int(),
+        call="tf32_round(two NaN, of the bits 0x7F800001 and 0x7FFFFFFF)",
+    ),
 )
 tf32_round.hidden("numbers between two neighbours", case(_randn), case(-_randn * 1e-3))
 tf32_round.hidden(
@@ -1316,6 +1525,25 @@ def by_splitting(x):
     return torch.where(x.isfinite(), product - (product - x), x)
 
 
+@tf32_round.wrong(
+    "numbers near float32's largest stay finite here. What rounds up beyond the largest TF32 "
+    "number is ∞, as in every cast"
+)
+def stays_finite(x):
+    bits = x.view(torch.int32)
+    rounded = ((bits + 0xFFF + ((bits >> 13) & 1)) & ~0x1FFF).view(torch.float32)
+    return torch.where(rounded.isfinite() & x.isfinite(), rounded, x)
+
+
+@tf32_round.wrong(
+    "the logarithm of 0 is −∞, and 0 divided by a gap of 0 is NaN. Zeros stay, with their signs"
+)
+def by_logarithm(x):
+    wide = x.double()
+    gap = torch.exp2(torch.floor(torch.log2(wide.abs())) - 10)
+    return torch.where(x.isfinite(), (torch.round(wide / gap) * gap).float(), x)
+
+
 @tf32_round.wrong("the tensor that you were given has changed: round a copy")
 def overwrites(x):
     bits = x.view(torch.int32)
@@ -1377,6 +1605,7 @@ bench.visible(
     running([50.0, 3.0, 2.0, 4.0, 2.0, 9.0], 1, 5, "cpu"),
     running([80.0, 3.0, 2.0, 4.0, 2.0, 9.0], 1, 5, "cuda"),
     running([80.0, 30.0, 5.0], 2, 1, "cuda"),
+    running([60.0, 1.0, 2.0, 5.0, 9.0], 1, 4, "cpu"),
 )
 bench.hidden(
     "a CPU, with slow first calls", running([90.0, 40.0, 1.0, 2.0, 1.5, 1.25, 30.0], 2, 5, "cpu")
