@@ -26,7 +26,7 @@
 # **What you need**: autocast (Unit 4), loss scaling (Unit 5), the settings and their cost (Unit 6). A GPU helps in one cell, which is not graded: fine-tuning a whole transformer.
 # **Time**: about 130 minutes with the exercises. **Points**: 24, of which 3 are for a quiz and 3 for a written answer.
 #
-# This course began with three notebooks by Sebastian Raschka. They fine-tune DistilBERT on film reviews from IMDb, and differ in one argument: `precision="32-true"`, `"16-mixed"`, `"bf16-mixed"`. On an A100 they took 21.64, 7.24 and 7.62 minutes, and had 92.23, 92.67 and 91.98 % of the test reviews right. Here they are one notebook. You will write what is around that argument, check what it did, and find out what those three percentages tell.
+# This course began with three notebooks by Sebastian Raschka (below, *the source*). They fine-tune DistilBERT on film reviews from IMDb, and differ in one argument: `precision="32-true"`, `"16-mixed"`, `"bf16-mixed"`. On an A100 they took 21.64, 7.24 and 7.62 minutes, and had 92.23, 92.67 and 91.98 % of the test reviews right. Here they are one notebook. You will write what is around that argument, check what it did, and find out what those three percentages tell.
 
 # %% tags=["imports"]
 import logging
@@ -404,7 +404,7 @@ hb.results(accuracy_gap, {name: (*pair, 10_000) for name, pair in pairs.items()}
 # %% [markdown]
 # 1.83 and −1.18: neither is significant. "Not significant" does not mean "equal". It means that this experiment cannot tell.
 #
-# And the test sees one source of noise only, the choice of the test reviews. The order of the batches, the new head's random weights and the dropout change from run to run, too. How much that is, the same author's blog article shows: the same program, run again in float32, had 89.92 % right, where the notebook has 92.23 %.
+# And the test sees one source of noise only, the choice of the test reviews. The order of the batches, the new head's random weights and the dropout change from run to run, too. How much that is, a blog article by the same author shows (below, *the article*): the same program, run again in float32, had 89.92 % right, where the notebook has 92.23 %.
 
 # %%
 hb.results(accuracy_gap, {"float32, notebook − float32, article": (0.9223, 0.8992, 10_000)})
@@ -433,7 +433,7 @@ data.train_x.shape, data.test_x.shape, data.train_y[:10]
 # 2. Train on `batches(data.train_x, data.train_y, size=64, steps=steps, seed=seed)` with the cross-entropy.
 # 3. Return `"loss"`, the mean of the last 20 losses, and `"accuracy"`, the share of *test* rows that are right.
 #
-# The same seed must give the same run. A training may end in NaN: then report that. The loss is NaN, and a row whose outputs are not finite counts as wrong. (`argmax` of two NaN is 0, so a dead head "recognizes" every sentence of class 0; and half of them are. `accuracy(model, x, y)`, imported above, counts NaN as wrong and computes where the model lies.)
+# The same seed must give the same run, and another seed another head and other batches; the check looks at both. A training may end in NaN: then report that. The loss is NaN, and a row whose outputs are not finite counts as wrong. (`argmax` of two NaN is 0, so a dead head "recognizes" every sentence of class 0; and half of them are. `accuracy(model, x, y)`, imported above, counts NaN as wrong and computes where the model lies.)
 
 
 # %% nbgrader={"grade": false, "grade_id": "train_head-answer", "locked": false, "schema_version": 3, "solution": true, "task": false}

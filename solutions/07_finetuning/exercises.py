@@ -34,6 +34,7 @@ LONG = [
 encode.visible(
     case(SHORT, 16, call='encode(["Dull.", "A quiet film that trusts its actors."], tok, 16)'),
     case(LONG[:1], 6, call='encode(["The script is funny, the songs are …"], tok, 6)'),
+    case(["long " * 520], 512, call='encode(["long " * 520], tok, 512)'),
 )
 encode.hidden("sentences of different lengths", case(LONG, 64), case(LONG[::-1] + SHORT, 40))
 encode.hidden(
@@ -42,6 +43,7 @@ encode.hidden(
     case(LONG, 3),
     case(SHORT, 4),
 )
+encode.hidden("a text longer than the model's 512 places", case(["dull " * 600, *SHORT], 512))
 encode.hidden("one sentence", case(LONG[1:2], 64), case(SHORT[:1], 64))
 encode.hidden("a sentence without a word", case(["", *SHORT], 16), case([""], 16))
 encode.hidden(
@@ -72,6 +74,14 @@ def ids_in_float(texts, tok, max_length):
 )
 def without_truncation(texts, tok, max_length):
     batch = tok(texts, padding=True, return_tensors="pt")
+    return {name: batch[name] for name in ("input_ids", "attention_mask")}
+
+
+@encode.wrong(
+    "`max_length` is an argument: 512 places is what the model has, and the caller may want fewer"
+)
+def always_512(texts, tok, max_length):
+    batch = tok(texts, padding=True, truncation=True, max_length=512, return_tensors="pt")
     return {name: batch[name] for name in ("input_ids", "attention_mask")}
 
 
@@ -191,6 +201,26 @@ def trusts_the_string(precision, model, optimizer, batches, accelerator):
         optimizer.step()
         losses.append(loss.item())
     return {"precision": precision, "losses": losses}
+
+
+@fabric_fit.wrong(
+    "this is the plugin that does the work. The setting's name is its attribute: "
+    "`fabric.strategy.precision.precision`"
+)
+def the_plugin_itself(precision, model, optimizer, batches, accelerator):
+    from lightning.fabric import Fabric
+
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
+    model, optimizer = fabric.setup(model, optimizer)
+    losses = []
+    for batch in batches:
+        x, y = fabric.to_device(batch)
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(x), y)
+        fabric.backward(loss)
+        optimizer.step()
+        losses.append(loss.item())
+    return {"precision": fabric.strategy.precision, "losses": losses}
 
 
 @fabric_fit.wrong(
@@ -398,6 +428,8 @@ DtypeAudit.visible(
     case("32-true", call='Trainer(precision="32-true")'),
     case("16-mixed", call='Trainer(precision="16-mixed") on a CPU'),
     case("bf16-true", call='Trainer(precision="bf16-true")'),
+    case("32-true", "frozen", call='Trainer(precision="32-true"), one layer frozen'),
+    case("bf16-mixed", "island", call='Trainer(precision="bf16-mixed"), one layer in float32'),
 )
 DtypeAudit.hidden("mixed precision", case("bf16-mixed"), case(REAL_FP16))
 DtypeAudit.hidden("all in one format", case("64-true"), case("16-true"), case("bf16-true"))
@@ -609,6 +641,66 @@ class LastLayerOnly:
         }
 
 
+@DtypeAudit.wrong(
+    "a frozen parameter has no gradient, and so no format of one: leave out those whose `grad` is "
+    "None"
+)
+class NoneAmongTheGradients:
+    def on_train_start(self, trainer, module):
+        self.seen = set()
+        layers = [layer for layer in module.modules() if isinstance(layer, torch.nn.Linear)]
+        note = lambda layer, inputs, output: self.seen.add(output.dtype)  # noqa: E731
+        self.hooks = [layer.register_forward_hook(note) for layer in layers]
+
+    def on_before_optimizer_step(self, trainer, module, optimizer):
+        dtypes = {getattr(p.grad, "dtype", None) for p in module.parameters()}
+        self.gradients = sorted(str(dtype).removeprefix("torch.") for dtype in dtypes)
+
+    def on_train_end(self, trainer, module):
+        for hook in self.hooks:
+            hook.remove()
+        state = trainer.optimizers[0].state
+        moments = [t for p in state for t in state[p].values() if t is not None]
+        shaped = {t.dtype for t in moments if t.dim() > 0}
+        self.report = {
+            "precision": trainer.precision,
+            "weights": sorted({str(p.dtype).split(".")[1] for p in module.parameters()}),
+            "outputs of Linear": sorted(str(dtype).split(".")[1] for dtype in self.seen),
+            "gradients": self.gradients,
+            "moments": sorted(str(dtype).split(".")[1] for dtype in shaped),
+        }
+
+
+@DtypeAudit.wrong(
+    "`children()` gives the outermost parts of a network only, and its layers lie deeper: look "
+    "through `module.modules()`"
+)
+class OutermostOnly:
+    def on_train_start(self, trainer, module):
+        self.seen = set()
+        layers = [layer for layer in module.children() if isinstance(layer, torch.nn.Linear)]
+        note = lambda layer, inputs, output: self.seen.add(output.dtype)  # noqa: E731
+        self.hooks = [layer.register_forward_hook(note) for layer in layers]
+
+    def on_before_optimizer_step(self, trainer, module, optimizer):
+        grads = [p.grad for p in module.parameters() if p.grad is not None]
+        self.gradients = sorted({str(g.dtype).split(".")[1] for g in grads})
+
+    def on_train_end(self, trainer, module):
+        for hook in self.hooks:
+            hook.remove()
+        state = trainer.optimizers[0].state
+        moments = [t for p in state for t in state[p].values() if t is not None]
+        shaped = {t.dtype for t in moments if t.dim() > 0}
+        self.report = {
+            "precision": trainer.precision,
+            "weights": sorted({str(p.dtype).split(".")[1] for p in module.parameters()}),
+            "outputs of Linear": sorted(str(dtype).split(".")[1] for dtype in self.seen),
+            "gradients": self.gradients,
+            "moments": sorted(str(dtype).split(".")[1] for dtype in shaped),
+        }
+
+
 @DtypeAudit.right("from the first batch, with hooks that take themselves out")
 class OneBatch:
     def __init__(self):
@@ -661,6 +753,7 @@ def _(a, b, n):
 accuracy_gap.visible(
     case(0.9267, 0.9198, 10_000), case(0.9223, 0.9267, 10_000), case(0.75, 0.25, 100)
 )
+accuracy_gap.visible(case(1.0, 1.0, 100))
 accuracy_gap.hidden(
     "the source's other pair, and a small gap",
     case(0.9223, 0.9198, 10_000),
@@ -681,6 +774,12 @@ accuracy_gap.hidden(
 def without_the_sign(a, b, n):
     p = (a + b) / 2
     return abs(a - b) / math.sqrt(2 * p * (1 - p) / n) if 0 < p < 1 else 0.0
+
+
+@accuracy_gap.wrong("the sign is turned round: this is b − a")
+def the_other_way_round(a, b, n):
+    p = (a + b) / 2
+    return (b - a) / math.sqrt(2 * p * (1 - p) / n) if 0 < p < 1 else 0.0
 
 
 @accuracy_gap.wrong(
@@ -770,10 +869,14 @@ def _(fabric, data, seed, steps):
     return {"loss": sum(losses[-20:]) / 20, "accuracy": right.double().mean().item()}
 
 
+SWAPPED = "of the test, turned round"  # as in drivers.py
+
 train_head.visible(
     case("32-true", 0, 150, call='train_head(Fabric(precision="32-true"), …, 0, 150)'),
     case("bf16-mixed", 0, 150, call='train_head(Fabric(precision="bf16-mixed"), …, 0, 150)'),
     case("16-true", 0, 40, call='train_head(Fabric(precision="16-true"), …, 0, 40)'),
+    case("32-true", 1, 30, call='train_head(Fabric(precision="32-true"), …, 1, 30)'),
+    case("32-true", 1, 30, SWAPPED, call="the same, with the labels of the test rows swapped"),
 )
 train_head.hidden("float32", case("32-true", 3, 60))
 train_head.hidden("mixed precision, in bf16 and in fp16", case("bf16-mixed", 5, 60))
@@ -782,7 +885,7 @@ train_head.hidden("all in one format", case("bf16-true", 2, 60), case("64-true",
 train_head.hidden("a training that ends in NaN", case("16-true", 1, 25))
 train_head.hidden(
     "test rows with other labels than the rows to train on",
-    case("32-true", 6, 60, "of the test, turned round"),
+    case("32-true", 6, 60, SWAPPED),
 )
 
 
@@ -901,6 +1004,51 @@ def first_losses(fabric, data, seed, steps):
         losses.append(loss.item())
     x, y = fabric.to_device((data.test_x, data.test_y))
     return {"loss": sum(losses[:20]) / 20, "accuracy": accuracy(model, x, y)}
+
+
+@train_head.wrong(
+    "this is the mean of all losses, those from the beginning included; the mean of the *last* 20 "
+    "is asked for"
+)
+def all_losses(fabric, data, seed, steps):
+    from halfbits.data_sets import batches
+    from halfbits.training import accuracy
+
+    torch.manual_seed(seed)
+    head = torch.nn.Linear(384, 2)
+    model, adam = fabric.setup(head, torch.optim.Adam(head.parameters(), lr=3e-3))
+    losses = []
+    for batch in batches(data.train_x, data.train_y, size=64, steps=steps, seed=seed):
+        x, y = fabric.to_device(batch)
+        loss = torch.nn.functional.cross_entropy(model(x), y)
+        adam.zero_grad()
+        fabric.backward(loss)
+        adam.step()
+        losses.append(loss.item())
+    x, y = fabric.to_device((data.test_x, data.test_y))
+    return {"loss": sum(losses) / len(losses), "accuracy": accuracy(model, x, y)}
+
+
+@train_head.wrong(
+    "the batches come in the order of seed 0, whatever `seed` is: give it to `batches` as well"
+)
+def batches_of_seed_0(fabric, data, seed, steps):
+    from halfbits.data_sets import batches
+    from halfbits.training import accuracy
+
+    torch.manual_seed(seed)
+    head = torch.nn.Linear(384, 2)
+    model, adam = fabric.setup(head, torch.optim.Adam(head.parameters(), lr=3e-3))
+    losses = []
+    for batch in batches(data.train_x, data.train_y, size=64, steps=steps):
+        x, y = fabric.to_device(batch)
+        loss = torch.nn.functional.cross_entropy(model(x), y)
+        adam.zero_grad()
+        fabric.backward(loss)
+        adam.step()
+        losses.append(loss.item())
+    x, y = fabric.to_device((data.test_x, data.test_y))
+    return {"loss": sum(losses[-20:]) / 20, "accuracy": accuracy(model, x, y)}
 
 
 @train_head.wrong(
