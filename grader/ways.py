@@ -21,6 +21,12 @@ INSIDE = Path(__file__).parent / "inside"
 SUBMISSION, STUDENT_HOME = "/submission", "/home/student"
 SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/fonts", "/etc/ssl")
 SCRATCH = (SUBMISSION, "/tmp", "/dev/shm", STUDENT_HOME)
+# As the first process of its tree the warm parent is out of a submission's reach: bubblewrap's own
+# would lie open to it, with the pipe that brings the jobs.
+ALONE = (
+    *("--unshare-all", "--as-pid-1", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+    *("--proc", "/proc", "--dev", "/dev"),
+)
 UNSAFE = "--unsafe grades without one: students' code can then do all that you can"
 
 
@@ -32,8 +38,6 @@ class Place:
     ----------
     folder
         Of its own, for work.
-    jobs
-        Folder with the jobs, one file each.
     disk
         Bytes of each place that can be written to.
     threads
@@ -45,7 +49,6 @@ class Place:
     """
 
     folder: Path
-    jobs: Path
     disk: int
     threads: int
     modules: tuple[str, ...]
@@ -75,8 +78,8 @@ class Way(Protocol):
     def environment(self, place: Place) -> dict[str, str]:
         """Its environment."""
 
-    def job(self, place: Place, name: str) -> dict:
-        """What the warm parent is told of a job besides its limits."""
+    def told(self) -> dict:
+        """What the warm parent is told with each job besides its limits."""
 
 
 class Bubblewrap:
@@ -90,7 +93,8 @@ class Bubblewrap:
         if bwrap is None:
             return "no bubblewrap: apt-get install bubblewrap (Linux only)"
         try:
-            trial = [bwrap, "--unshare-all", "--ro-bind", "/", "/", "true"]
+            scratch = ("--size", "4096", "--tmpfs", "/tmp")
+            trial = [bwrap, "--ro-bind", "/", "/", *ALONE, *scratch, "true"]
             done = subprocess.run(trial, capture_output=True, timeout=20, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"{bwrap} cannot be run: {error}"
@@ -104,14 +108,13 @@ class Bubblewrap:
         size, variables = str(place.disk), _environment(place, STUDENT_HOME, "/inside").items()
         return [
             find_bubblewrap(),
-            *("--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
+            *ALONE,
             *("--clearenv", *(x for pair in variables for x in ("--setenv", *pair))),
-            *("--proc", "/proc", "--dev", "/dev"),
             *(x for path in SCRATCH for x in ("--size", size, "--tmpfs", path)),
             # after the scratch places: the project may lie in /tmp
             *(x for path in SYSTEM for x in ("--ro-bind-try", path, path)),
             *(x for path in _python() for x in ("--ro-bind", path, path)),
-            *("--ro-bind", str(INSIDE), "/inside", "--ro-bind", str(place.jobs), "/jobs"),
+            *("--ro-bind", str(INSIDE), "/inside"),
             *("--hostname", "grading", "--chdir", SUBMISSION),
             *(sys.executable, "-s", "/inside/warm.py", "alone", *map(str, place.pipes), *SCRATCH),
         ]
@@ -119,8 +122,8 @@ class Bubblewrap:
     def environment(self, place: Place) -> dict[str, str]:
         return {}  # in /proc everybody inside can read what bubblewrap itself was given
 
-    def job(self, place: Place, name: str) -> dict:
-        return {"job": f"/jobs/{name}"}
+    def told(self) -> dict:
+        return {}
 
 
 class Landlock:
@@ -142,9 +145,8 @@ class Landlock:
         home = str(_submission(place))
         return _environment(place, home, str(INSIDE)) | {"TMPDIR": home}
 
-    def job(self, place: Place, name: str) -> dict:
-        readable = [*SYSTEM, *_python(), str(INSIDE)]
-        return {"job": str(place.jobs / name), "readable": readable}
+    def told(self) -> dict:
+        return {"readable": [*SYSTEM, *_python(), str(INSIDE)]}
 
 
 class Nothing:
@@ -162,8 +164,8 @@ class Nothing:
     def environment(self, place: Place) -> dict[str, str]:
         return os.environ | _environment(place, str(place.folder), str(INSIDE))
 
-    def job(self, place: Place, name: str) -> dict:
-        return {"job": str(place.jobs / name)}
+    def told(self) -> dict:
+        return {}
 
 
 def find_bubblewrap() -> str | None:

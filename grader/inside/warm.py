@@ -2,14 +2,15 @@
 
     python warm.py alone|shared EVENTS RESULTS FOLDER…
 
-Commands come line by line on standard input: ``{"job": PATH, "wall": seconds, "memory": bytes,
+Commands come on standard input, two lines each: ``{"id": …, "wall": seconds, "memory": bytes,
 "processes": n, "disk": bytes}``, with ``"readable": [PATH, …]`` where Landlock is to let a
-submission read those and write in the FOLDERs alone. When a submission has ended and everything
-that it left is gone, one line on EVENTS says how. Submissions run in the first FOLDER; all are
-emptied between them. The cells' frames go to RESULTS, which only the fork writes to.
+submission read those and write in the FOLDERs alone; then the job. When a submission has ended and
+everything that it left is gone, one line on EVENTS says how, with the command's id. Submissions run
+in the first FOLDER; all are emptied between them. The cells' frames go to RESULTS, which only the
+fork writes to.
 
-Alone, it is in a process tree of its own and ends all that a submission leaves; shared, it is among
-the user's other processes and ends what belongs to the submission's session.
+Alone, it is the first process of a tree of its own, and ends all that a submission leaves; shared,
+it is among the user's other processes and ends what belongs to the submission's session.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def main() -> None:
     _dumpable(False)  # no submission may look into this process
     _say(events, {"ready": True})
     for line in sys.stdin.buffer:
-        _say(events, _supervise(json.loads(line), events, results, scratch))
+        command, run = json.loads(line), sys.stdin.buffer.readline()
+        _say(events, {"id": command["id"]} | _supervise(command, run, events, results, scratch))
 
 
 def _preload() -> None:
@@ -74,17 +76,19 @@ def _preload() -> None:
     BASE = _private_memory(os.getpid())
 
 
-def _supervise(command: dict, events: int, results: int, scratch: list[Path]) -> dict:
+def _supervise(command: dict, run: bytes, events: int, results: int, scratch: list[Path]) -> dict:
     _wipe(scratch)
     started = time.monotonic()
     pid = os.fork()
     if pid == 0:
-        _become_submission(command, events, results, scratch)
+        _become_submission(command, run, events, results, scratch)
     ended, limit, usage = None, "", None
     while ended is None:
-        done, status, usage = os.wait4(pid, os.WNOHANG)
-        if done:
-            ended = os.waitstatus_to_exitcode(status)
+        done, status, used = os.wait4(-1, os.WNOHANG)  # the first process reaps for all
+        if done == pid:
+            ended, usage = os.waitstatus_to_exitcode(status), used
+        elif done:
+            continue
         elif limit := limit or _limit_struck(command, started, pid):
             os.kill(pid, signal.SIGKILL)
         else:
@@ -99,7 +103,9 @@ def _supervise(command: dict, events: int, results: int, scratch: list[Path]) ->
     }
 
 
-def _become_submission(command: dict, events: int, results: int, scratch: list[Path]) -> None:
+def _become_submission(
+    command: dict, run: bytes, events: int, results: int, scratch: list[Path]
+) -> None:
     """In the fork: take limits on, run the job, and go."""
     import confine
     import job
@@ -112,10 +118,9 @@ def _become_submission(command: dict, events: int, results: int, scratch: list[P
             os.dup2(nothing, fd)
         _dumpable(True)
         _limit(command)
-        run = json.loads(Path(command["job"]).read_text(encoding="utf-8"))
         if readable := command.get("readable"):
             confine.confine(readable, map(str, scratch))
-        job.run_job(run, SHELL, results)
+        job.run_job(json.loads(run), SHELL, results)
         os._exit(0)
     except BaseException as error:
         job.write_frame(results, {"broken": repr(error)})

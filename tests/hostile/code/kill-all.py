@@ -1,7 +1,6 @@
 # kind: stopping
 # tries: kill every process
 # where: in a cell behind all others
-# says: ended the sandbox
 
 import os, signal
 os.kill(-1, signal.SIGKILL)

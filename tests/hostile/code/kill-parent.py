@@ -1,7 +1,6 @@
 # kind: stopping
 # tries: kill the process above
 # where: in a cell behind all others
-# says: ended the sandbox
 
 import os, signal
 os.kill(os.getppid(), signal.SIGKILL)

@@ -2,9 +2,11 @@
 # tries: read what the grader sent
 # where: in a cell behind all others
 
-import json, os
-for n in os.listdir('/jobs'):
-    for cell in json.load(open('/jobs/' + n))['cells']:
-        for case in cell.get('cases', []):
-            if case.keys() - {'args', 'sweep'}:
-                print('REACHED', case)
+import os
+
+for place in ('/jobs', '/inside/jobs'):
+    if os.path.exists(place):
+        print('REACHED', place)
+for fd in range(3):
+    if os.readlink(f'/proc/self/fd/{fd}') != '/dev/null':
+        print('REACHED', fd)
