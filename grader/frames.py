@@ -6,6 +6,8 @@ import json
 import struct
 from typing import Any
 
+MOST = 10_000  # frames of one submission: a notebook has at most 2,000 cells
+
 
 class Frames:
     """Takes bytes that a student's process may have written and keeps what are frames.
@@ -21,7 +23,8 @@ class Frames:
     def __init__(self, limit: int) -> None:
         self.frames: list[dict[str, Any]] = []
         self.fault = ""
-        self._limit, self._total, self._rest = limit, 0, b""
+        self._limit, self._total = limit, 0
+        self._rest, self._damaged = bytearray(), 0
 
     @property
     def complete(self) -> bool:
@@ -35,18 +38,26 @@ class Frames:
             self.fault = f"it showed more than {self._limit >> 20} MB and was stopped there"
             return False
         self._rest += piece
-        while len(self._rest) >= 4:
-            (length,) = struct.unpack(">I", self._rest[:4])
-            if length > self._limit:
+        start = 0
+        while len(self._rest) >= start + 4:
+            (length,) = struct.unpack_from(">I", self._rest, start)
+            if length > self._limit or len(self.frames) + self._damaged >= MOST:
                 self.fault = "what it reported cannot be read"
                 return False
-            if len(self._rest) < 4 + length:
+            end = start + 4 + length
+            if len(self._rest) < end:
                 break
-            body, self._rest = self._rest[4 : 4 + length], self._rest[4 + length :]
-            try:
-                frame = json.loads(body)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(frame, dict):
-                self.frames.append(frame)
+            self._keep(self._rest[start + 4 : end])
+            start = end
+        del self._rest[:start]
         return True
+
+    def _keep(self, body: bytearray) -> None:
+        try:
+            frame = json.loads(body)
+        except (ValueError, RecursionError):
+            frame = None
+        if isinstance(frame, dict):
+            self.frames.append(frame)
+        else:
+            self._damaged += 1

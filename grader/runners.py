@@ -112,12 +112,15 @@ def local(
     way = _warned(best_way(unsafe))
     threads = max(1, (os.cpu_count() or 1) // max(1, count))
     boxes = [Sandbox(limits, modules, threads, way) for _ in range(count)]
+    pool = ThreadPoolExecutor(count)
     try:
         for box in boxes:
             box.start()
-        with ThreadPoolExecutor(max(1, count)) as pool:
-            yield LocalRunner(pool, boxes)
+        yield LocalRunner(pool, boxes)
     finally:
+        for box in boxes:
+            box.end()  # whoever stops grading does not wait for what is running
+        pool.shutdown(cancel_futures=True)
         for box in boxes:
             box.close()
 

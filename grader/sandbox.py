@@ -90,6 +90,7 @@ class Sandbox:
         self._folder = Path(tempfile.mkdtemp(prefix="halfbits-grading-"))
         self._process: subprocess.Popen | None = None
         self._ready = False
+        self._ended = False
 
     def start(self) -> None:
         """Start the warm parent; it imports everything while the caller goes on.
@@ -126,8 +127,10 @@ class Sandbox:
         Raises
         ------
         Problem
-            If the sandbox cannot be started.
+            If the sandbox cannot be started, or :meth:`end` was called.
         """
+        if self._ended:
+            raise Problem("grading was stopped")
         if self._process is None:
             self.start()
         if not self._ready and self._event(time.monotonic() + START_SECONDS, None) is None:
@@ -166,8 +169,14 @@ class Sandbox:
             self.stop()
         return ran
 
+    def end(self) -> None:
+        """Let nothing more run: from any thread, also while one waits for a submission."""
+        self._ended = True
+        if process := self._process:
+            process.kill()
+
     def stop(self) -> None:
-        """End it and everything in it."""
+        """End it and everything in it; only for the thread that runs submissions."""
         if self._process is None:
             return
         process, self._process = self._process, None
@@ -180,7 +189,7 @@ class Sandbox:
                 pipe.close()
 
     def close(self) -> None:
-        """End it for good."""
+        """End it for good, when nothing waits for it any more."""
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
