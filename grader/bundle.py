@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import tempfile
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -54,6 +55,12 @@ class Bundle:
     quiz: dict | None
     fingerprint: str
 
+    @property
+    def max_score(self) -> float:
+        """Points of the whole unit."""
+        graded = (cell.metadata.get("nbgrader", {}) for cell in self.skeleton.cells)
+        return float(sum(one["points"] for one in graded if one.get("grade")))
+
     @cached_property
     def released(self) -> frozenset[str]:
         """What stands in the released notebook's code cells."""
@@ -65,12 +72,18 @@ class Bundle:
         return frozenset(filter(_only_shows, self.released))
 
 
-def bundle(classroom: Classroom, unit: Unit) -> Bundle:
-    """A unit for a class, whose gradebook knows its cells and points from then on."""
+def bundle(classroom: Classroom, unit: Unit, dry: bool = False) -> Bundle:
+    """A unit for a class, whose gradebook knows its cells and points from then on.
+
+    With ``dry`` nothing is written in the class's folder.
+    """
     path = classroom.root / KEPT / f"{unit.name}.json"
     made_of = kept.made_of(unit.folder)
     facts = kept.read(path) if _is_known(classroom, unit) else {}
-    if facts.get("made of") != made_of:
+    if facts.get("made of") != made_of and dry:
+        with tempfile.TemporaryDirectory() as elsewhere:
+            facts = _build(Classroom(Path(elsewhere)), unit)
+    elif facts.get("made of") != made_of:
         facts = _build(classroom, unit) | {"made of": made_of}
         kept.write(path, facts)
     mark = hashlib.sha256(json.dumps({**facts, "made of": ""}, sort_keys=True).encode())

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,20 +97,22 @@ def grade(
             # There is something to run for sure: sandboxes start while we build and import.
             runner = opened.enter_context(_runner(options, work))
         gradebook = opened.enter_context(classroom.gradebook())
-        bundles = {unit: bundle(classroom, unit) for unit in dict.fromkeys(u for _, u in work)}
+        units = dict.fromkeys(unit for _, unit in work)
+        bundles = {unit: bundle(classroom, unit, options.dry_run) for unit in units}
         marks = [_fingerprint(classroom, bundles[unit], unit, name) for name, unit in work]
         todo = []
         for (student, unit), mark in zip(work, marks, strict=True):
-            if options.force or not _is_recorded(classroom, gradebook, unit, student, mark):
+            last = _on_record(classroom, gradebook, unit, student)
+            if options.force or not last or not _still_holds(last, mark, options.limits):
                 todo.append((student, unit, mark))
             else:
-                yield _unchanged(classroom, gradebook, student, unit, options.dry_run)
+                yield _unchanged(classroom, gradebook, student, unit, last, options.dry_run)
         if not todo:
             return
         runner = runner or opened.enter_context(_runner(options, [task[:2] for task in todo]))
         tasks = (_take(classroom, bundles[unit], name, unit, mark) for name, unit, mark in todo)
         for task, ran in _run_all(runner, tasks):
-            yield _finish(classroom, gradebook, task, ran, options.dry_run)
+            yield _finish(classroom, gradebook, task, ran, options)
 
 
 def _runner(options: Options, work: list[tuple[str, Unit]]) -> AbstractContextManager[Runner]:
@@ -146,7 +148,7 @@ def _run_all(runner: Runner, tasks: Iterator[_Task]) -> Iterator[tuple[_Task, Ra
 
 
 def _unchanged(
-    classroom: Classroom, gradebook: Gradebook, student: str, unit: Unit, dry: bool
+    classroom: Classroom, gradebook: Gradebook, student: str, unit: Unit, last: Entry, dry: bool
 ) -> Result:
     """What is on record; only what lateness costs may have changed."""
     submission = find_graded(gradebook, student, unit)
@@ -154,12 +156,14 @@ def _unchanged(
     settle(classroom, submission, classroom.path("submitted", student, unit))
     gradebook.db.flush()
     gradebook.db.expire(submission)
-    result = replace(recorded(gradebook, student, unit), before=before)
+    result = recorded(gradebook, student, unit, last.fault, last.stands)
     gradebook.db.rollback() if dry else gradebook.db.commit()
-    return result
+    return replace(result, before=before)
 
 
-def _finish(classroom: Classroom, gradebook: Gradebook, task: _Task, ran: Ran, dry: bool) -> Result:
+def _finish(
+    classroom: Classroom, gradebook: Gradebook, task: _Task, ran: Ran, options: Options
+) -> Result:
     """Write a grade down, unless an earlier one stands, or nothing is to be written."""
     from grader.scores import score
 
@@ -169,13 +173,13 @@ def _finish(classroom: Classroom, gradebook: Gradebook, task: _Task, ran: Ran, d
     before = earned(earlier) if earlier else None
     stands = bool(task.submission.defect) and earlier is not None
     problem = task.submission.defect or ran.fault
-    if dry:
+    if options.dry_run:
         would = before if stands else _score_with_marks(classroom, earlier, graded)
-        maximum = gradebook.find_assignment(unit.name).max_score
-        return Result(student, unit.name, would, maximum, problem, before)
+        return Result(student, unit.name, would, task.built.max_score, problem, before)
     if not stands:
         record(classroom, gradebook, unit, student, graded)
-    entry = Entry(now(), task.mark, task.seed, graded.scores, problem, ran.usage)
+    limits = asdict(options.limits)
+    entry = Entry(now(), task.mark, task.seed, graded.scores, problem, ran.usage, limits, stands)
     remember(classroom, unit, student, entry)
     return replace(recorded(gradebook, student, unit, problem, stands), before=before)
 
@@ -191,12 +195,18 @@ def _score_with_marks(
     return score - ((penalty(classroom, earlier, score) or 0) if earlier else 0)
 
 
-def _is_recorded(
-    classroom: Classroom, gradebook: Gradebook, unit: Unit, student: str, mark: str
-) -> bool:
+def _on_record(
+    classroom: Classroom, gradebook: Gradebook, unit: Unit, student: str
+) -> Entry | None:
+    """The last grading run of a submission that has a grade."""
     entries = history(classroom, unit, student)
-    known = bool(entries) and entries[-1].fingerprint == mark
-    return known and find_graded(gradebook, student, unit) is not None
+    return entries[-1] if entries and find_graded(gradebook, student, unit) else None
+
+
+def _still_holds(last: Entry, mark: str, limits: Limits) -> bool:
+    """Whether nothing has changed; where a run was ended, its limits count, too."""
+    ended = last.fault and last.usage
+    return last.fingerprint == mark and not (ended and last.limits != asdict(limits))
 
 
 def _fingerprint(classroom: Classroom, built: Bundle, unit: Unit, student: str) -> str:

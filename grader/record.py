@@ -6,10 +6,11 @@ nbgrader itself had graded.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +21,16 @@ from nbgrader.api import Gradebook, SubmittedNotebook
 from nbgrader.utils import compute_checksum
 
 from grader.classroom import Classroom
-from grader.intake import Unreadable, read_bounded
-from grader.lateness import settle
+from grader.intake import MAX_NOTEBOOK, Unreadable, read_bounded
+from grader.lateness import TIMESTAMP, settle
 from grader.units import Unit
+from halfbits.quizzes.answers import ANSWERS_FILE
 
 if TYPE_CHECKING:  # it needs PyTorch
     from grader.scores import Graded
+
+
+ENTRIES = "[0-9][0-9][0-9][0-9].json"  # beside them lie the submissions, with answers.json
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,13 @@ class Entry:
     scores
         Points by grade_id, None where a human marks.
     fault
-        What ended the run early.
+        What ended the run early, or why it could not be read.
     usage
         Seconds and bytes that the run took.
+    limits
+        What the run was allowed to use.
+    stands
+        Whether the grade on record is that of an earlier submission.
     """
 
     date: str
@@ -54,6 +63,8 @@ class Entry:
     scores: dict[str, float | None]
     fault: str
     usage: dict[str, float]
+    limits: dict[str, float] = field(default_factory=dict)
+    stands: bool = False
 
 
 def record(
@@ -75,18 +86,21 @@ def record(
 def remember(classroom: Classroom, unit: Unit, student: str, entry: Entry) -> None:
     """Keep the entry, and the submission that it is of, for ever."""
     folder = history_folder(classroom, unit, student)
-    number = len(list(folder.glob("*.json"))) + 1 if folder.is_dir() else 1
-    try:
-        source = classroom.path("submitted", student, unit) / f"{unit.name}.ipynb"
-        _replace(folder / f"{number:04}.ipynb", read_bounded(source, 20 << 20))
-    except (Unreadable, FileNotFoundError):
-        pass
+    number = len(list(folder.glob(ENTRIES))) + 1 if folder.is_dir() else 1
+    submitted = classroom.path("submitted", student, unit)
+    for name, kept in (
+        (f"{unit.name}.ipynb", "ipynb"),
+        (ANSWERS_FILE, ANSWERS_FILE),
+        (TIMESTAMP, TIMESTAMP),
+    ):
+        with contextlib.suppress(Unreadable, FileNotFoundError):
+            _replace(folder / f"{number:04}.{kept}", read_bounded(submitted / name, MAX_NOTEBOOK))
     _replace(folder / f"{number:04}.json", json.dumps(asdict(entry), indent=1) + "\n")
 
 
 def history(classroom: Classroom, unit: Unit, student: str) -> list[Entry]:
     """Every grading run of a student's unit, the oldest first."""
-    found = sorted(history_folder(classroom, unit, student).glob("*.json"))
+    found = sorted(history_folder(classroom, unit, student).glob(ENTRIES))
     return [Entry(**json.loads(path.read_text(encoding="utf-8"))) for path in found]
 
 

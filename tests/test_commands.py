@@ -40,6 +40,12 @@ def test_an_amount_that_cannot_be_is_refused_with_the_reason(option, capsys):
     assert "is no " in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("option", ["--dry-run", "--workers=2", "--scheduler=tls://here:1"])
+def test_what_plain_nbgrader_does_not_know_is_refused(option, capsys):
+    assert main(["grade", "--plain", option]) == 1
+    assert capsys.readouterr().err.startswith("plain nbgrader knows no --dry-run")
+
+
 @pytest.mark.parametrize("module", ["grading", "exchange", "oversight"])
 def test_a_command_starts_without_pytorch(module):
     """Importing it takes seconds; whoever regrades an unchanged class need not wait for it."""

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import nbformat
 import psutil
 import pytest
 
@@ -129,12 +130,59 @@ def test_a_changed_test_regrades_and_says_whose_points_change(class_of_twelve, t
     definitions = stricter.folder / "exercises.py"
     definitions.write_text(definitions.read_text().replace("x / 2", "x / 2 + 1"))
     changed = [(name, stricter) for name, _ in two]
+    before = contents(class_of_twelve.root)
     dry = list(engine.grade(class_of_twelve, changed, engine.Options(dry_run=True)))
     assert [(r.before, r.score, r.changed) for r in dry] == [(7.0, 4.0, True)] * 2
-    assert len(history(class_of_twelve, UNIT, STUDENTS[0])) == entries  # nothing was written
+    assert contents(class_of_twelve.root) == before  # nothing was written
+    assert len(history(class_of_twelve, UNIT, STUDENTS[0])) == entries
     wet = list(engine.grade(class_of_twelve, changed))
     assert [(r.before, r.score) for r in wet] == [(7.0, 4.0)] * 2
     assert scores(class_of_twelve) == {name: 4.0 for name, _ in two}
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_dry_run_leaves_what_the_gradebook_says_of_a_unit(class_of_twelve, tmp_path):
+    list(engine.grade(class_of_twelve, work()[:1]))
+    richer = Unit(Path(shutil.copytree(UNIT.folder, tmp_path / "richer" / UNIT.name)))
+    for path in (richer.notebook, richer.folder / "exercises.py"):
+        text = path.read_text()
+        path.write_text(text.replace('"points": 2', '"points": 5').replace("(1, 2)", "(1, 5)"))
+    [dry] = engine.grade(class_of_twelve, [(STUDENTS[0], richer)], engine.Options(dry_run=True))
+    assert (dry.before, dry.score, dry.maximum) == (7.0, 13.0, 13.0)
+    with class_of_twelve.gradebook() as gradebook:
+        assert gradebook.find_assignment(UNIT.name).max_score == 7.0
+
+
+def test_what_ended_a_run_is_said_each_time_and_larger_limits_run_it_again(class_of_twelve):
+    path = class_of_twelve.path("submitted", STUDENTS[0], UNIT) / f"{UNIT.name}.ipynb"
+    notebook = nbformat.read(path, 4)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell("import time; time.sleep(2.5)"))
+    nbformat.write(notebook, path)
+    (class_of_twelve.path("submitted", STUDENTS[1], UNIT) / f"{UNIT.name}.ipynb").write_text("{")
+    short = engine.Options(limits=engine.Limits(wall=1))
+    first, second = (list(engine.grade(class_of_twelve, work()[:2], short)) for _ in range(2))
+    said = [{r.student: (r.score, r.needs) for r in results} for results in (first, second)]
+    assert said[0] == said[1]
+    assert "longer than 1 s" in said[0][STUDENTS[0]][1] and "JSON" in said[0][STUDENTS[1]][1]
+    ample = engine.Options(limits=engine.Limits(wall=20))
+    again = {r.student: r for r in engine.grade(class_of_twelve, work()[:2], ample)}
+    assert (again[STUDENTS[0]].score, again[STUDENTS[0]].needs) == (7.0, "")
+    assert [len(history(class_of_twelve, UNIT, name)) for name in STUDENTS[:2]] == [2, 1]
+
+
+def test_every_submission_is_kept_with_its_answers(class_of_twelve):
+    folder = class_of_twelve.path("submitted", STUDENTS[0], UNIT)
+    handed_in = (folder / "answers.json").read_bytes()
+    list(engine.grade(class_of_twelve, work()[:1]))
+    (folder / "answers.json").unlink()
+    assert [r.score for r in engine.grade(class_of_twelve, work()[:1])] == [6.0]
+    kept = record.history_folder(class_of_twelve, UNIT, STUDENTS[0])
+    assert (kept / "0001.answers.json").read_bytes() == handed_in
+    assert len(history(class_of_twelve, UNIT, STUDENTS[0])) == 2
+    assert not (kept / "0002.answers.json").exists()
 
 
 def test_a_read_only_gradebook_is_one_line(class_of_twelve, monkeypatch, capsys):
