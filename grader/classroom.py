@@ -104,7 +104,7 @@ def _own_config(path: Path) -> Config:
         return Config()
     try:
         return PyFileConfigLoader(path.name, str(path.parent)).load_config()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Problem(f"{path} cannot be read: {type(error).__name__}: {error}") from None
 
 

@@ -6,6 +6,7 @@ where Formgrader writes it.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from nbgrader.api import SubmittedAssignment
 from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import parse_utc
 
-from grader.classroom import Classroom
+from grader.classroom import OWN_CONFIG, Classroom
 from grader.intake import Unreadable, read_bounded
+from grader.problem import Problem
 
 TIMESTAMP = "timestamp.txt"
 
@@ -35,14 +37,26 @@ def settle(classroom: Classroom, submission: SubmittedAssignment, folder: Path) 
 
 
 def penalty(classroom: Classroom, submission: SubmittedAssignment, score: float) -> float | None:
-    """Points that lateness takes off a score, no more than it has; None if it takes nothing."""
+    """Points that lateness takes off a score, no more than it has; None if it takes nothing.
+
+    Raises
+    ------
+    Problem
+        If the class's own rule fails, or does not return points.
+    """
     late = submission.total_seconds_late
     if not late:
         return None
-    rule = AssignLatePenalties(config=classroom.config)
-    rule.init_plugin()
-    points = rule.plugin_inst.late_submission_penalty(submission.student.id, score, late)
-    return None if points is None else min(max(points, 0.0), score)
+    try:
+        rule = AssignLatePenalties(config=classroom.config)
+        rule.init_plugin()
+        points = rule.plugin_inst.late_submission_penalty(submission.student.id, score, late)
+        if points is not None and not math.isfinite(points):
+            raise ValueError(f"{points} is no number of points")
+    except Exception as error:  # the rule is code of the instructor's
+        reason = f"{type(error).__name__}: {error}"
+        raise Problem(f"the rule for late work in {OWN_CONFIG} fails: {reason}") from None
+    return None if points is None else min(max(float(points), 0.0), score)
 
 
 def earned(submission: SubmittedAssignment) -> float:

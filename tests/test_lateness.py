@@ -8,6 +8,7 @@ from grader.badges import _grades
 from grader.classroom import OWN_CONFIG, Classroom
 from grader.export import grades
 from grader.plain import grade_plain
+from grader.problem import Problem
 from grader.results import recorded
 from grader.units import Unit
 
@@ -77,6 +78,25 @@ def test_a_rule_never_takes_or_gives_more_than_there_is(root):
     assert graded(root)["late"] == (0.0, "late: 7 points less")
     (root / OWN_CONFIG).write_text(TWO_A_DAY.replace("2 *", "-2 *"))
     assert graded(root)["late"] == (7.0, "")
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ('c.LateSubmissionPlugin.penalty_method = "nonsense"', "TraitError"),
+        ('c.AssignLatePenalties.plugin_class = "no.such.Rule"', "no.such"),
+        (TWO_A_DAY.replace("2 *", "1 / 0 *"), "ZeroDivisionError"),
+        (TWO_A_DAY.replace("2 *", "'2' *"), "TypeError"),
+        (TWO_A_DAY.replace("2 *", "float('nan') *"), "nan is no number of points"),
+    ],
+)
+def test_a_rule_that_fails_is_one_line_and_costs_nobody(root, rule, reason):
+    (root / OWN_CONFIG).write_text(rule)
+    with pytest.raises(Problem, match="the rule for late work") as raised:
+        graded(root)
+    assert reason in str(raised.value) and "\n" not in str(raised.value)
+    (root / OWN_CONFIG).unlink()
+    assert graded(root) == {"late": (7.0, ""), "punctual": (7.0, "")}
 
 
 def test_a_broken_file_of_the_instructor_s_is_one_line(root, capsys):

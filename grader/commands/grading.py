@@ -64,9 +64,7 @@ def _self_arguments(one: argparse.ArgumentParser) -> None:
 
 def _grade(options: argparse.Namespace) -> int:
     if options.plain and (options.dry_run or options.scheduler or options.workers):
-        raise Problem(
-            "plain nbgrader knows no --dry-run, --scheduler, --workers: leave them out"
-        )
+        raise Problem("plain nbgrader knows no --dry-run, --scheduler, --workers: leave them out")
     classroom = Classroom(options.classroom)
     work = submissions(classroom, find_units(options.units), options.student)
     if options.plain:
