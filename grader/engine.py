@@ -118,7 +118,9 @@ def grade(
 def _runner(options: Options, work: list[tuple[str, Unit]]) -> AbstractContextManager[Runner]:
     modules = tuple(sorted(set().union(*(unit.imports for _, unit in work))))
     if options.scheduler:
-        return runners.cluster(options.scheduler, options.limits, modules, options.tls)
+        from grader.cluster import cluster
+
+        return cluster(options.scheduler, options.limits, modules, options.tls)
     count = min(options.workers or os.cpu_count() or 1, len(work))
     return runners.local(count, options.limits, modules, options.unsafe)
 
@@ -143,8 +145,9 @@ def _run_all(runner: Runner, tasks: Iterator[_Task]) -> Iterator[tuple[_Task, Ra
                 break
         if not running:
             return
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            yield running.pop(future), future.result()
+        for future in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
+            yield running.pop(future), runner.result(future)
+        runner.check()
 
 
 def _unchanged(

@@ -1,12 +1,16 @@
 """The same class on a Dask cluster: two workers of their own, TLS, one of them killed midway."""
 
 import datetime
+import functools
 import ipaddress
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,10 +22,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from grader import cluster as cluster_module
 from grader import demo, engine, hostile
 from grader.classroom import Classroom
+from grader.cluster import _certificates, _security, cluster
 from grader.problem import Problem
-from grader.runners import cluster
+from grader.record import history
 from grader.sandbox import Limits
 from grader.units import ROOT, Unit
 
@@ -72,64 +78,79 @@ def start(certificates: Path, *command: str) -> subprocess.Popen:
     )
 
 
-@pytest.fixture(scope="module")
-def scheduler(certificates, tmp_path_factory):
-    """Address of a scheduler, and its two workers."""
-    note = tmp_path_factory.mktemp("scheduler") / "file.json"
+@contextmanager
+def running(certificates: Path, folder: Path, workers: int) -> Iterator[tuple[str, list]]:
+    """Address of a scheduler with workers, and the processes, the scheduler's first."""
+    note = folder / "scheduler.json"
     common = ["--protocol", "tls", "--host", "127.0.0.1"]
-    processes = [
-        start(
-            certificates, "dask_scheduler", *common, "--port", "0", "--no-dashboard",
-            "--scheduler-file", str(note),
-        )
-    ]  # fmt: skip
+    alone = ["--port", "0", "--no-dashboard", "--scheduler-file", str(note)]
+    one = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--scheduler-file", str(note)]
+    processes = [start(certificates, "dask_scheduler", *common, *alone)]
     try:
         deadline = time.monotonic() + 60
         while not note.exists():
             assert time.monotonic() < deadline, "the scheduler does not start"
             time.sleep(0.1)
-        for _ in range(2):
-            processes.append(
-                start(
-                    certificates, "dask_worker", "--scheduler-file", str(note), *common,
-                    "--nthreads", "1", "--no-nanny", "--no-dashboard",
-                )
-            )  # fmt: skip
-        yield engine_address(note), processes[1:]
+        address = json.loads(note.read_text())["address"]
+        processes += [start(certificates, "dask_worker", *common, *one) for _ in range(workers)]
+        wait_for_workers(address, certificates, workers)
+        yield address, processes
     finally:
         for process in processes:
             process.kill()
             process.wait()
 
 
-def engine_address(note: Path) -> str:
-    import json
-
-    return json.loads(note.read_text())["address"]
-
-
-def test_a_class_is_graded_although_a_worker_is_killed(scheduler, certificates, tmp_path):
-    address, workers = scheduler
-    assert address.startswith("tls://127.0.0.1:")
-    classroom = Classroom(tmp_path)
+@pytest.fixture
+def classroom(tmp_path) -> Classroom:
+    classroom = Classroom(tmp_path / "class")
     release = classroom.prepare(UNIT)
     perfect = demo.perfect_student(UNIT)
     for name in STUDENTS:
         demo.submit(classroom, UNIT, demo.renamed(perfect, name), release)
-    wait_for_workers(address, certificates, 2)
-    how = engine.Options(scheduler=address, tls=certificates)
+    return classroom
+
+
+def killed_after(
+    classroom: Classroom, how: engine.Options, victim: subprocess.Popen, count: int
+) -> dict[str, float | None]:
+    """Scores of a grading in which a process is killed after ``count`` results."""
     scores = {}
     for result in engine.grade(classroom, [(name, UNIT) for name in STUDENTS], how):
         scores[result.student] = result.score
-        if len(scores) == 2:
-            workers[0].send_signal(signal.SIGKILL)
+        if len(scores) == count:
+            victim.send_signal(signal.SIGKILL)
+    return scores
+
+
+def test_a_class_is_graded_although_a_worker_is_killed(certificates, classroom, tmp_path):
+    with running(certificates, tmp_path, 2) as (address, processes):
+        assert address.startswith("tls://127.0.0.1:")
+        how = engine.Options(scheduler=address, tls=certificates)
+        assert killed_after(classroom, how, processes[1], 2) == {name: 7.0 for name in STUDENTS}
+
+
+@pytest.mark.parametrize(
+    ("victim", "reason"), [(0, "the scheduler went away"), (1, "no worker is left")]
+)
+def test_a_cluster_that_is_gone_is_one_line_and_the_rest_is_graded_elsewhere(
+    certificates, classroom, tmp_path, monkeypatch, victim, reason
+):
+    patient = functools.partial(cluster_module.cluster, patience=5)
+    monkeypatch.setattr(cluster_module, "cluster", patient)
+    with running(certificates, tmp_path, 1) as (address, processes):
+        how = engine.Options(scheduler=address, tls=certificates)
+        with pytest.raises(Problem, match=f"^{reason}.*: what was graded is kept"):
+            killed_after(classroom, how, processes[victim], 2)
+    done = [name for name in STUDENTS if history(classroom, UNIT, name)]
+    assert 2 <= len(done) < len(STUDENTS)
+    scores = killed_after(classroom, engine.Options(), processes[victim], 0)
     assert scores == {name: 7.0 for name in STUDENTS}
+    assert [len(history(classroom, UNIT, name)) for name in STUDENTS] == [1] * len(STUDENTS)
 
 
 def wait_for_workers(address: str, certificates: Path, count: int) -> None:
     from distributed import Client
-
-    from grader.runners import _certificates, _security
 
     with Client(address, security=_security(_certificates(certificates))) as client:
         client.wait_for_workers(count, timeout=60)
@@ -141,8 +162,16 @@ def test_what_is_not_encrypted_is_refused(address):
         cluster(address, Limits()).__enter__()
 
 
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:8786", "tls://localhost", "tcp://[::1", "udp://localhost:33", "tcp://:x"]
+)
+def test_what_is_no_address_is_refused(address):
+    with pytest.raises(Problem, match="is no scheduler's address: say tls://HOST:PORT"):
+        cluster(address, Limits()).__enter__()
+
+
 def test_missing_certificates_and_silent_schedulers_are_one_line(tmp_path):
-    with pytest.raises(Problem, match=r"there is no .*ca.pem: say with --tls"):
-        cluster("tls://127.0.0.1:1", Limits(), tmp_path).__enter__()
+    with pytest.raises(Problem, match=rf"there is no {tmp_path}/ca.pem: say with --tls"):
+        cluster("tls://127.0.0.1:1", Limits(), tls=tmp_path).__enter__()
     with pytest.raises(Problem, match=r"no scheduler answers at tcp://127\.0\.0\.1:1"):
         cluster("tcp://127.0.0.1:1", Limits(), patience=1).__enter__()
