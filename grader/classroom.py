@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from pathlib import Path
 
 import nbformat
@@ -95,8 +96,11 @@ nbgrader.api.get_alembic_version = schema_version
 
 def last_line(result: dict) -> str:
     """The line of nbgrader's log or traceback that says what went wrong."""
-    text = result.get("error") or result.get("log") or "nbgrader gave no reason"
-    return text.strip().splitlines()[-1]
+    text = f"{result.get('log') or ''}\n{result.get('error') or ''}"
+    said = [line.strip() for line in text.splitlines() if line.strip()]
+    said = [line for line in said if "traceback for details" not in line]
+    errors = [line for line in said if re.match(r"[\w.]+: ", line)]  # as a traceback ends
+    return (errors or said or ["nbgrader gave no reason"])[-1]
 
 
 def _own_config(path: Path) -> Config:

@@ -148,7 +148,15 @@ def to_moodle(found: Grades, roster: Roster | None = None, identifier: str = "")
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write the file whole or not at all."""
+    """Write the file whole or not at all.
+
+    Raises
+    ------
+    Problem
+        If it cannot be written.
+    """
+    if not path.name or path.is_dir():
+        raise Problem(f"cannot write {path}: it is a folder, name a file in it")
     part = path.with_name(path.name + ".part")
     try:
         part.write_bytes(content)

@@ -7,6 +7,7 @@ cell, its points, ids, schema and kernel cannot matter.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -83,7 +84,8 @@ def read_bounded(path: Path, limit: int) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        reason = "is a link" if path.is_symlink() else f"cannot be read ({error.strerror})"
+        link = error.errno == errno.ELOOP
+        reason = "is a link" if link else f"cannot be read ({error.strerror})"
         raise Unreadable(f"{path.name} {reason}") from None
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from nbgrader.api import Gradebook, MissingEntry, SubmittedAssignment
 
@@ -54,21 +55,27 @@ def submissions(
     Problem
         If there is no submission at all, or none of a student asked for.
     """
-    folders = sorted(p for p in classroom.submitted.glob("*") if p.is_dir() and not p.is_symlink())
+    folders = [p for p in sorted(classroom.submitted.glob("[!.]*")) if not p.is_symlink()]
+    folders = [folder for folder in folders if folder.is_dir()]
     for name in students or ():
         if name not in {folder.name for folder in folders}:
             raise Problem(f"no student {name!r} in {classroom.submitted}")
     folders = [folder for folder in folders if not students or folder.name in students]
     found = [
-        (folder.name, unit)
-        for unit in chosen
-        for folder in folders
-        if (folder / unit.name).is_dir() or not any(p.is_dir() for p in folder.iterdir())
+        (folder.name, unit) for unit in chosen for folder in folders if _may_hold(folder, unit)
     ]
     if not found:
         wanted = classroom.submitted / "STUDENT" / (chosen[0].name if len(chosen) == 1 else "UNIT")
         raise Problem(f"nothing to grade: put submissions into {wanted}/")
     return found
+
+
+def _may_hold(folder: Path, unit: Unit) -> bool:
+    """Whether a student's folder has the unit, or nothing at all, or cannot be looked into."""
+    try:
+        return (folder / unit.name).is_dir() or not any(p.is_dir() for p in folder.iterdir())
+    except PermissionError:
+        return True
 
 
 def recorded(

@@ -182,3 +182,6 @@ def test_command_line(graded, tmp_path, capsys):
     assert main(["export", "--csv", str(path), "--classroom", str(tmp_path / "none")]) == 1
     assert main(["export", "--csv", str(tmp_path / "no" / "such"), *where]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 2
+    for folder in (str(tmp_path), "/", "."):
+        assert main(["export", "--csv", folder, *where]) == 1
+        assert capsys.readouterr().err.endswith("it is a folder, name a file in it\n")

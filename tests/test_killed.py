@@ -21,7 +21,7 @@ from grader import demo, engine, hostile, record
 from grader.__main__ import main
 from grader.classroom import Classroom
 from grader.record import history
-from grader.results import find_graded
+from grader.results import find_graded, submissions
 from grader.units import Unit
 
 UNIT = Unit(hostile.FOLDER / "97_hostile")
@@ -183,6 +183,23 @@ def test_every_submission_is_kept_with_its_answers(class_of_twelve):
     assert (kept / "0001.answers.json").read_bytes() == handed_in
     assert len(history(class_of_twelve, UNIT, STUDENTS[0])) == 2
     assert not (kept / "0002.answers.json").exists()
+
+
+def test_what_is_no_student_is_left_out_and_a_closed_folder_is_its_owner_s_alone(class_of_twelve):
+    hidden = class_of_twelve.submitted / ".ipynb_checkpoints" / UNIT.name
+    hidden.mkdir(parents=True)
+    found = submissions(class_of_twelve, [UNIT])
+    assert [student for student, _ in found] == STUDENTS
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything: run this test as an ordinary user")
+    closed = class_of_twelve.submitted / STUDENTS[0]
+    closed.chmod(0)
+    try:
+        first, second = engine.grade(class_of_twelve, submissions(class_of_twelve, [UNIT])[:2])
+    finally:
+        closed.chmod(0o755)
+    scores = {r.student: (r.score, r.needs) for r in (first, second)}
+    assert "Permission denied" in scores[STUDENTS[0]][1] and scores[STUDENTS[1]] == (7.0, "")
 
 
 def test_a_read_only_gradebook_is_one_line(class_of_twelve, monkeypatch, capsys):
