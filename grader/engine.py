@@ -12,7 +12,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # it needs PyTorch, which is imported while the sandboxes sta
     from grader.scores import Graded
 
 LOCK = ".grading.lock"
+UNREADABLE = "what it reported cannot be read"
 
 
 @dataclass(frozen=True)
@@ -168,14 +169,12 @@ def _finish(
     classroom: Classroom, gradebook: Gradebook, task: _Task, ran: Ran, options: Options
 ) -> Result:
     """Write a grade down, unless an earlier one stands, or nothing is to be written."""
-    from grader.scores import score
-
-    graded = score(task.built, task.submission, ran)
+    graded = _scored(task, ran)
     student, unit = task.student, task.unit
     earlier = find_graded(gradebook, student, unit)
     before = earned(earlier) if earlier else None
     stands = bool(task.submission.defect) and earlier is not None
-    problem = task.submission.defect or ran.fault
+    problem = task.submission.defect or graded.fault
     if options.dry_run:
         would = before if stands else _score_with_marks(classroom, earlier, graded)
         return Result(student, unit.name, would, task.built.max_score, problem, before)
@@ -185,6 +184,17 @@ def _finish(
     entry = Entry(now(), task.mark, task.seed, graded.scores, problem, ran.usage, limits, stands)
     remember(classroom, unit, student, entry)
     return replace(recorded(gradebook, student, unit, problem, stands), before=before)
+
+
+def _scored(task: _Task, ran: Ran) -> Graded:
+    """Points for a run, whatever it has reported."""
+    from grader.scores import score
+
+    with suppress(Exception):  # what we have not foreseen costs its author points, nobody else
+        graded = score(task.built, task.submission, ran)
+        if graded.content:
+            return graded
+    return score(task.built, task.submission, Ran(fault=UNREADABLE))
 
 
 def _score_with_marks(

@@ -7,6 +7,9 @@ import struct
 from typing import Any
 
 MOST = 10_000  # frames of one submission: a notebook has at most 2,000 cells
+LONGEST = 16 << 20  # bytes of one frame
+PIECES = 1_000_000  # of one frame, by its commas and brackets
+DEEPEST = 100
 
 
 class Frames:
@@ -41,7 +44,7 @@ class Frames:
         start = 0
         while len(self._rest) >= start + 4:
             (length,) = struct.unpack_from(">I", self._rest, start)
-            if length > self._limit or len(self.frames) + self._damaged >= MOST:
+            if length > min(self._limit, LONGEST) or len(self.frames) + self._damaged >= MOST:
                 self.fault = "what it reported cannot be read"
                 return False
             end = start + 4 + length
@@ -53,11 +56,29 @@ class Frames:
         return True
 
     def _keep(self, body: bytearray) -> None:
-        try:
-            frame = json.loads(body)
-        except (ValueError, RecursionError):
-            frame = None
+        frame = _plain(body)
         if isinstance(frame, dict):
             self.frames.append(frame)
         else:
             self._damaged += 1
+
+
+def _plain(body: bytearray) -> Any:
+    """The value, if it can be written again, is not too deep and has not too many pieces."""
+    if sum(map(body.count, b"{[,")) > PIECES:
+        return None
+    try:
+        value = json.loads(body)
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):  # a lone surrogate is a ValueError, too
+        return None
+    return value if _depth(value) <= DEEPEST else None
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value] if isinstance(value, dict | list) else []
+    while level and depth <= DEEPEST:
+        depth += 1
+        inner = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [x for one in inner for x in one if isinstance(x, dict | list)]
+    return depth

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import nbformat
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook, SubmittedNotebook
 from nbgrader.utils import compute_checksum
@@ -80,7 +79,7 @@ def record(
     settle(classroom, submission, classroom.path("submitted", student, unit))
     gradebook.db.commit()
     target = classroom.path("autograded", student, unit) / f"{unit.name}.ipynb"
-    _replace(target, nbformat.writes(graded.notebook))
+    _replace(target, graded.content)
 
 
 def remember(classroom: Classroom, unit: Unit, student: str, entry: Entry) -> None:

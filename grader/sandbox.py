@@ -142,8 +142,10 @@ class Sandbox:
     def run(self, job: dict) -> Ran:
         """Run one submission; whatever it does, this returns."""
         self.wait_until_ready()
+        content = json.dumps(job).encode()
         command = self._way.told() | {
             "id": secrets.token_hex(8),
+            "size": len(content),
             "wall": self.limits.wall,
             "memory": self.limits.memory,
             "processes": self.limits.processes,
@@ -151,8 +153,7 @@ class Sandbox:
         }
         ran, reader = Ran(), Frames(self.limits.output)
         try:
-            for line in (command, job):
-                self._process.stdin.write(json.dumps(line).encode() + b"\n")
+            self._process.stdin.write(json.dumps(command).encode() + b"\n" + content)
             self._process.stdin.flush()
             event = self._event(time.monotonic() + self.limits.wall + GRACE, reader)
         except OSError:
@@ -164,8 +165,10 @@ class Sandbox:
         ran.usage = {k: event[k] for k in ("wall", "cpu", "memory")} if event else {}
         # A SIGKILL that no limit sent may have come from outside, as when memory runs out.
         killed = event is None or (event["exit"] == -signal.SIGKILL and not event["limit"])
-        ran.lost = killed and not reader.fault
-        if event is None or event["stuck"] or reader.fault:
+        # Before the first cell nothing is the submission's doing either.
+        early = not ran.frames or "broken" in ran.frames[0]
+        ran.lost = (killed or early) and not reader.fault
+        if event is None or event["stuck"] or reader.fault or early:
             self.stop()
         return ran
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import nbformat
 from nbformat import NotebookNode, from_dict, v4
 from nbgrader.utils import determine_grade
 
@@ -43,6 +45,11 @@ class Graded:
     notebook: NotebookNode
     scores: dict[str, float | None]
     fault: str = ""
+
+    @cached_property
+    def content(self) -> bytes:
+        """The notebook as a file."""
+        return nbformat.writes(self.notebook).encode()
 
 
 def make_job(bundle: Bundle, submission: Submission, seed: int) -> dict:
@@ -116,6 +123,8 @@ def _report(spec: dict, frame: dict | None, fault: str) -> Report:
         return Report(name)
     try:
         seen = [Observation(output, problem) for output, problem in frame["observations"]]
+        if not all(one.problem is None or isinstance(one.problem, str) for one in seen):
+            raise TypeError
         verdict = judge(spec, seen)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         return Report(name, defect="what came back is not what a function returns")
@@ -154,7 +163,7 @@ def _outputs(frame: dict | None, fault: str) -> list[NotebookNode]:
         try:
             plain = output | {"data": _texts(output["data"])} if "data" in output else output
             kept.append(v4.new_output(**plain))
-        except (TypeError, ValueError, KeyError, AttributeError):
+        except Exception:  # whatever the validators of nbformat raise for what is no output
             continue
     return kept
 

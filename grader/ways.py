@@ -19,7 +19,7 @@ from grader.problem import Problem
 
 INSIDE = Path(__file__).parent / "inside"
 SUBMISSION, STUDENT_HOME = "/submission", "/home/student"
-SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/fonts", "/etc/ssl")
+SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/fonts", "/etc/ssl")
 SCRATCH = (SUBMISSION, "/tmp", "/dev/shm", STUDENT_HOME)
 # As the first process of its tree the warm parent is out of a submission's reach: bubblewrap's own
 # would lie open to it, with the pipe that brings the jobs.
@@ -27,6 +27,8 @@ ALONE = (
     *("--unshare-all", "--as-pid-1", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
     *("--proc", "/proc", "--dev", "/dev"),
 )
+# After everything else: what bubblewrap makes itself has no quota, and is not emptied.
+READ_ONLY = ("--remount-ro", "/dev", "--remount-ro", "/")
 UNSAFE = "--unsafe grades without one: students' code can then do all that you can"
 
 
@@ -92,9 +94,11 @@ class Bubblewrap:
         bwrap = find_bubblewrap()
         if bwrap is None:
             return "no bubblewrap: apt-get install bubblewrap (Linux only)"
+        if lacking := confine.seccomp_defect():
+            return lacking
         try:
             scratch = ("--size", "4096", "--tmpfs", "/tmp")
-            trial = [bwrap, "--ro-bind", "/", "/", *ALONE, *scratch, "true"]
+            trial = [bwrap, "--ro-bind", "/", "/", *ALONE, *scratch, *READ_ONLY, "true"]
             done = subprocess.run(trial, capture_output=True, timeout=20, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"{bwrap} cannot be run: {error}"
@@ -115,6 +119,7 @@ class Bubblewrap:
             *(x for path in SYSTEM for x in ("--ro-bind-try", path, path)),
             *(x for path in _python() for x in ("--ro-bind", path, path)),
             *("--ro-bind", str(INSIDE), "/inside"),
+            *READ_ONLY,
             *("--hostname", "grading", "--chdir", SUBMISSION),
             *(sys.executable, "-s", "/inside/warm.py", "alone", *map(str, place.pipes), *SCRATCH),
         ]

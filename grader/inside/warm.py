@@ -2,12 +2,13 @@
 
     python warm.py alone|shared EVENTS RESULTS FOLDER…
 
-Commands come on standard input, two lines each: ``{"id": …, "wall": seconds, "memory": bytes,
-"processes": n, "disk": bytes}``, with ``"readable": [PATH, …]`` where Landlock is to let a
-submission read those and write in the FOLDERs alone; then the job. When a submission has ended and
-everything that it left is gone, one line on EVENTS says how, with the command's id. Submissions run
-in the first FOLDER; all are emptied between them. The cells' frames go to RESULTS, which only the
-fork writes to.
+Commands come on standard input, a line each: ``{"id": …, "size": bytes, "wall": seconds, "memory":
+bytes, "processes": n, "disk": bytes}``, with ``"readable": [PATH, …]`` where Landlock is to let a
+submission read those and write in the FOLDERs alone. The job follows, which the fork reads: this
+process never holds it, and so the next submission cannot find it in memory. When a submission has
+ended and everything that it left is gone, one line on EVENTS says how, with the command's id.
+Submissions run in the first FOLDER; all are emptied after them. The cells' frames go to RESULTS,
+which only the fork writes to.
 
 Alone, it is the first process of a tree of its own, and ends all that a submission leaves; shared,
 it is among the user's other processes and ends what belongs to the submission's session.
@@ -18,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import io
 import json
 import os
 import re
@@ -41,13 +43,16 @@ def main() -> None:
     _preload()
     _dumpable(False)  # no submission may look into this process
     _say(events, {"ready": True})
-    for line in sys.stdin.buffer:
-        command, run = json.loads(line), sys.stdin.buffer.readline()
-        _say(events, {"id": command["id"]} | _supervise(command, run, events, results, scratch))
+    os.chdir(scratch[0])
+    commands = io.FileIO(0, closefd=False)  # it reads no further than the line
+    while line := commands.readline():
+        command = json.loads(line)
+        _say(events, {"id": command["id"]} | _supervise(command, events, results, scratch))
 
 
 def _preload() -> None:
     """Import what notebooks import; nothing may compute in parallel before the fork."""
+    import confine
     import job  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
     import torch
@@ -56,10 +61,9 @@ def _preload() -> None:
 
     import halfbits
 
-    if not ALONE:
-        import confine
-
-        confine.defect()  # imports what confines while programs can still be asked where it lies
+    # This imports what confines, while programs can still be asked where it lies.
+    if (lacking := confine.seccomp_defect() if ALONE else confine.defect()) and ALONE:
+        sys.exit(lacking)
     torch.set_num_threads(1)
     for name in os.environ.pop("HALFBITS_MODULES", "").split():
         with contextlib.suppress(Exception):  # a submission that needs it will say what is wrong
@@ -76,12 +80,11 @@ def _preload() -> None:
     BASE = _private_memory(os.getpid())
 
 
-def _supervise(command: dict, run: bytes, events: int, results: int, scratch: list[Path]) -> dict:
-    _wipe(scratch)
+def _supervise(command: dict, events: int, results: int, scratch: list[Path]) -> dict:
     started = time.monotonic()
     pid = os.fork()
     if pid == 0:
-        _become_submission(command, run, events, results, scratch)
+        _become_submission(command, events, results, scratch)
     ended, limit, usage = None, "", None
     while ended is None:
         done, status, used = os.wait4(-1, os.WNOHANG)  # the first process reaps for all
@@ -96,16 +99,14 @@ def _supervise(command: dict, run: bytes, events: int, results: int, scratch: li
     return {
         "exit": ended,
         "limit": limit,
-        "stuck": not _kill_rest(pid),
+        "stuck": not (_kill_rest(pid) and _wiped(scratch)),
         "wall": time.monotonic() - started,
         "cpu": usage.ru_utime + usage.ru_stime,
         "memory": usage.ru_maxrss * 1024,
     }
 
 
-def _become_submission(
-    command: dict, run: bytes, events: int, results: int, scratch: list[Path]
-) -> None:
+def _become_submission(command: dict, events: int, results: int, scratch: list[Path]) -> None:
     """In the fork: take limits on, run the job, and go."""
     import confine
     import job
@@ -113,6 +114,7 @@ def _become_submission(
     try:
         os.setsid()
         os.close(events)
+        run = json.loads(_read(command["size"]))
         nothing = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(nothing, fd)
@@ -120,11 +122,21 @@ def _become_submission(
         _limit(command)
         if readable := command.get("readable"):
             confine.confine(readable, map(str, scratch))
-        job.run_job(json.loads(run), SHELL, results)
+        elif ALONE:
+            confine.confine_inside()
+        job.run_job(run, SHELL, results)
         os._exit(0)
     except BaseException as error:
         job.write_frame(results, {"broken": repr(error)})
         os._exit(70)
+
+
+def _read(size: int) -> bytes:
+    """The job: so many bytes of standard input."""
+    found = bytearray()
+    while len(found) < size and (piece := os.read(0, min(1 << 20, size - len(found)))):
+        found += piece
+    return bytes(found)
 
 
 def _limit(command: dict) -> None:
@@ -167,12 +179,23 @@ def _session_of(pid: int) -> int:
 
 
 def _private_memory(pid: int) -> int:
-    """Resident bytes that are not shared files, roughly: what a submission adds to the machine."""
+    """Resident bytes that are no files': what a submission adds to the machine."""
+    found = 0
+    for task in _tasks(pid):  # the first may have ended, and then tells nothing
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{pid}/task/{task}/status").read_text()
+            kilobytes = re.findall(r"^Rss(?:Anon|Shmem):\s*(\d+) kB", status, re.M)
+            found = max(found, 1024 * sum(map(int, kilobytes)))
+        if found:
+            break
+    return max(0, found - BASE)
+
+
+def _tasks(pid: int) -> list[str]:
     try:
-        _, resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[:3]
-    except (OSError, ValueError):
-        return 0
-    return max(0, (int(resident) - int(shared)) * resource.getpagesize() - BASE)
+        return os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
 
 
 def _virtual_size() -> int:
@@ -182,7 +205,7 @@ def _virtual_size() -> int:
 def _kill_rest(session: int) -> bool:
     """End every process that is left; tell whether all are gone."""
     deadline = time.monotonic() + 10
-    while left := [pid for pid in _running(session) if not _is_zombie(pid)]:
+    while left := [pid for pid in _running(session) if not _is_gone(pid)]:
         for pid in [-1] if ALONE else left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -194,12 +217,17 @@ def _kill_rest(session: int) -> bool:
     return True
 
 
-def _is_zombie(pid: int) -> bool:
+def _is_gone(pid: int) -> bool:
+    """Whether all its threads have ended: others may go on without the first."""
+    return all(_state(pid, task) in "ZX" for task in _tasks(pid))
+
+
+def _state(pid: int, task: str) -> str:
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return True
-    return state in "ZX"
+        stat = Path(f"/proc/{pid}/task/{task}/stat").read_text()
+    except OSError:
+        return "X"
+    return stat.rpartition(")")[2].split()[0]
 
 
 def _reap() -> None:
@@ -208,12 +236,22 @@ def _reap() -> None:
             pass
 
 
-def _wipe(folders: list[Path]) -> None:
-    """Empty every place that can be written to."""
-    os.chdir(folders[0])
-    for folder in folders:
-        if folder.is_dir():
+def _wiped(folders: list[Path]) -> bool:
+    """Empty every place that can be written to; tell whether nothing is left."""
+    try:
+        for folder in filter(Path.is_dir, folders):
             _empty(str(folder))
+        return not any(_left(str(folder)) for folder in filter(Path.is_dir, folders))
+    except (OSError, RecursionError, ValueError):  # too deep, or named so that nothing can be done
+        return False
+
+
+def _left(folder: str) -> bool:
+    """Whether anything is there but what is mounted there."""
+    return any(
+        entry.path not in MOUNTS and not any(m.startswith(f"{entry.path}/") for m in MOUNTS)
+        for entry in os.scandir(folder)
+    )
 
 
 def _empty(folder: str) -> None:
