@@ -97,6 +97,8 @@ class Sandbox:
 
         The thread that starts it must live on: bubblewrap ends with the thread that made it.
         """
+        _remove(self._folder)  # what one before could not remove
+        self._folder.mkdir(mode=0o700)
         self._events, events = os.pipe()
         self._results, results = os.pipe()
         for fd in (self._events, self._results):
@@ -122,7 +124,7 @@ class Sandbox:
         self._ready = False
 
     def wait_until_ready(self) -> None:
-        """Wait until everything is imported.
+        """Wait until everything is imported; start again, once, what was ended before it was.
 
         Raises
         ------
@@ -131,13 +133,16 @@ class Sandbox:
         """
         if self._ended:
             raise Problem("grading was stopped")
-        if self._process is None:
-            self.start()
-        if not self._ready and self._event(time.monotonic() + START_SECONDS, None) is None:
+        for attempt in (1, 2):
+            if self._process is None:
+                self.start()
+            if self._ready or self._event(time.monotonic() + START_SECONDS, None):
+                self._ready = True
+                return
             said = self._last_words()
             self.stop()
-            raise Problem(f"the sandbox does not start: {said}")
-        self._ready = True
+            if attempt == 2 or self._ended:
+                raise Problem(f"the sandbox does not start: {said}")
 
     def run(self, job: dict) -> Ran:
         """Run one submission; whatever it does, this returns."""
@@ -194,7 +199,7 @@ class Sandbox:
     def close(self) -> None:
         """End it for good, when nothing waits for it any more."""
         self.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        _remove(self._folder)
 
     def _event(self, deadline: float, reader: Frames | None) -> dict | None:
         """Wait for the warm parent's word, reading frames meanwhile; None if it died or is late."""
@@ -231,6 +236,15 @@ class Sandbox:
         self._process.kill()
         text = self._process.stderr.read().decode(errors="replace").strip()
         return text.splitlines()[-1][:200] if text else "it gave no reason"
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, however deep, and whatever its permissions."""
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+            subprocess.run([*command, str(folder)], capture_output=True, check=False)
 
 
 def _fault(event: dict | None, limits: Limits, ended: bool) -> str:

@@ -24,7 +24,7 @@ ENDED = {
     "perfect": "",
     "nothing": "",
     "script": "",
-    "hostile": "ended the sandbox",
+    "hostile": "ended by itself",
     "slow": "it ran longer than 4 s",
 }
 KILLS = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nos._exit(0)"
