@@ -35,7 +35,7 @@ def as_markdown(measured: dict) -> str:
     ]
     for machines in MACHINES:
         jobs, writer = minutes(measured, machines)
-        lines.append(f"| {machines} | {jobs:.0f} | {writer:.0f} | {max(jobs, writer):.0f} |")
+        lines.append(f"| {machines} | {jobs:.1f} | {writer:.1f} | {max(jobs, writer):.1f} |")
     return "\n".join(lines)
 
 
