@@ -76,7 +76,7 @@ def test_without_the_lock_nothing_is_compared(tmp_path):
     assert "not compared" in finding.found and not finding.needed
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make: apt-get install make")
 def test_make_refuses_an_old_python_and_a_missing_venv_in_one_line(tmp_path):
     """In a copy without .venv, whose path has a space."""
     home = tmp_path / "a copy"

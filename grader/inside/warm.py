@@ -24,20 +24,21 @@ import json
 import os
 import re
 import resource
-import shutil
 import signal
 import sys
 import time
 from importlib import import_module
 from pathlib import Path
 
+from places import wiped
+
 POLL = 0.02  # seconds between two looks at a running submission
 PR_SET_DUMPABLE = 4
 
 
 def main() -> None:
-    global ALONE, MOUNTS
-    ALONE, MOUNTS = sys.argv[1] == "alone", _mounts()
+    global ALONE
+    ALONE = sys.argv[1] == "alone"
     events, results = (int(fd) for fd in sys.argv[2:4])
     scratch = [Path(folder) for folder in sys.argv[4:]]
     _preload()
@@ -61,8 +62,8 @@ def _preload() -> None:
 
     import halfbits
 
-    # This imports what confines, while programs can still be asked where it lies.
-    if (lacking := confine.seccomp_defect() if ALONE else confine.defect()) and ALONE:
+    confine.defect()  # imports what confines, while programs can still be asked where it lies
+    if ALONE and (lacking := confine.seccomp_defect()):
         sys.exit(lacking)
     torch.set_num_threads(1)
     for name in os.environ.pop("HALFBITS_MODULES", "").split():
@@ -99,7 +100,7 @@ def _supervise(command: dict, events: int, results: int, scratch: list[Path]) ->
     return {
         "exit": ended,
         "limit": limit,
-        "stuck": not (_kill_rest(pid) and _wiped(scratch)),
+        "stuck": not (_kill_rest(pid) and wiped(scratch)),
         "wall": time.monotonic() - started,
         "cpu": usage.ru_utime + usage.ru_stime,
         "memory": usage.ru_maxrss * 1024,
@@ -236,58 +237,6 @@ def _reap() -> None:
             pass
 
 
-def _wiped(folders: list[Path]) -> bool:
-    """Empty every place that can be written to; tell whether nothing is left."""
-    try:
-        for folder in filter(Path.is_dir, folders):
-            _empty(str(folder))
-        return not any(_left(str(folder)) for folder in filter(Path.is_dir, folders))
-    except (OSError, RecursionError, ValueError):  # too deep, or named so that nothing can be done
-        return False
-
-
-def _left(folder: str) -> bool:
-    """Whether anything is there but what is mounted there."""
-    return any(
-        entry.path not in MOUNTS and not any(m.startswith(f"{entry.path}/") for m in MOUNTS)
-        for entry in os.scandir(folder)
-    )
-
-
-def _empty(folder: str) -> None:
-    """Remove what is in a folder, but not what is mounted there: the project may lie in /tmp."""
-    for entry in os.scandir(folder):
-        if entry.path in MOUNTS:
-            continue
-        if any(mount.startswith(f"{entry.path}/") for mount in MOUNTS):
-            _empty(entry.path)
-        elif entry.is_dir(follow_symlinks=False):
-            os.chmod(entry.path, 0o700)
-            shutil.rmtree(entry.path, onerror=_make_removable)
-        else:
-            os.unlink(entry.path)
-
-
-def _mounts() -> frozenset[str]:
-    """Where something is mounted."""
-    info = Path("/proc/self/mountinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return frozenset(re.sub(r"\\(\d{3})", _character, line.split()[4]) for line in lines)
-
-
-def _character(octal: re.Match) -> str:
-    return chr(int(octal[1], 8))
-
-
-def _make_removable(function, path: str, _) -> None:
-    os.chmod(os.path.dirname(path), 0o700)
-    if os.path.isdir(path) and not os.path.islink(path):
-        os.chmod(path, 0o700)
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        os.unlink(path)
-
-
 def _dumpable(on: bool) -> None:
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, int(on), 0, 0, 0)
 
@@ -297,7 +246,6 @@ def _say(fd: int, event: dict) -> None:
 
 
 ALONE = False
-MOUNTS: frozenset[str] = frozenset()
 SHELL = None  # set once, before the first fork
 BASE = 0  # bytes that every fork shares with this process
 

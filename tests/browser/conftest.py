@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api")
+playwright = pytest.importorskip("playwright.sync_api", reason="pip install -r requirements.lock")
 
 from browser.lab import CHROMIUM_FLAGS, NO_CHROMIUM, Lab, LabServer  # noqa: E402
 from halfbits.environment import find_chromium  # noqa: E402
