@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import psutil
@@ -213,24 +214,26 @@ def pure_seconds(template: Classroom, unit: Unit) -> float:
     count = len(demo.packed_class(unit))
     students = sorted(template.submitted.iterdir())[:count]
     jobs = [make_job(built, take_in(path / unit.name, built), seed=1) for path in students]
-    _warm_up()
+    _warm_up(unit)
     return statistics.mean(_seconds_in_fork(job) for job in jobs)
 
 
-def _warm_up() -> None:
+def _warm_up(unit: Unit) -> None:
     import job  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
     import torch
-    import torch._dynamo
     from shell import Shell
 
     import halfbits
 
     torch.set_num_threads(1)
+    for name in unit.imports:
+        import_module(name)
     for name in halfbits.__all__:
         getattr(halfbits, name)
     str(halfbits.spacing("fp16").svg)
     Shell.instance().run("pass")
+    Shell.instance().enable_pictures()
     gc.freeze()
 
 

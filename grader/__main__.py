@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import warnings
 from importlib import import_module
@@ -63,4 +64,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    gc.set_threshold(100_000)  # imports make many objects, and they stay
+    status = main()
+    gc.freeze()  # else all of them are looked through once more
+    sys.exit(status)

@@ -139,15 +139,12 @@ def _only_shows(source: str) -> bool:
 
 
 def _is_of_library(node: ast.expr) -> bool:
-    """Whether it is a literal, or a call of ``hb`` with nothing else in it."""
+    """Whether it is a call of ``hb``, or made of numbers and texts, with nothing else in it."""
     match node:
         case ast.Call(ast.Attribute(ast.Name("hb")), arguments, keywords):
             return all(map(_is_of_library, [*arguments, *(one.value for one in keywords)]))
-    try:
-        ast.literal_eval(node)
-    except ValueError:
-        return False
-    return True
+    named = (ast.Name, ast.Call, ast.Lambda, ast.JoinedStr)
+    return not any(isinstance(one, named) for one in ast.walk(node))
 
 
 @cache  # the code that this process has loaded

@@ -211,13 +211,13 @@ def _lay_in(cells: list[_Cell], bundle: Bundle) -> Submission:
 
 def _rebuilt(bundle: Bundle, taken: dict[str, str], own: dict[str, list[_Cell]]) -> NotebookNode:
     notebook = from_dict(bundle.skeleton)
-    notebook.cells = []
+    released, notebook.cells = notebook.cells, []
     extra = 0
-    for behind in ["", *(cell.id for cell in bundle.skeleton.cells)]:
-        if behind:
-            cell = next(c for c in bundle.skeleton.cells if c.id == behind).copy()
-            notebook.cells.append(from_dict(cell | {"source": taken.get(behind, cell.source)}))
-        for mine in own.get(behind, []):
+    for cell in [None, *released]:
+        if cell:
+            cell.source = taken.get(cell.id, cell.source)
+            notebook.cells.append(cell)
+        for mine in own.get(cell.id if cell else "", []):
             extra += 1
             make = {"code": v4.new_code_cell, "raw": v4.new_raw_cell}.get(
                 mine.kind, v4.new_markdown_cell

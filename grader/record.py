@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,14 +71,15 @@ def record(
     classroom: Classroom, gradebook: Gradebook, unit: Unit, student: str, graded: Graded
 ) -> None:
     """Write points and the graded notebook; marks that a human gave stay."""
-    gradebook.update_or_create_student(student)
-    submission = gradebook.update_or_create_submission(unit.name, student)
-    notebook = gradebook.find_submission_notebook(unit.name, unit.name, student)
-    _points(notebook, graded)
-    _comments(notebook, graded.notebook)
-    gradebook.db.commit()
-    settle(classroom, submission, classroom.path("submitted", student, unit))
-    gradebook.db.commit()
+    with _one_transaction(gradebook):
+        gradebook.update_or_create_student(student)
+        submission = gradebook.update_or_create_submission(unit.name, student)
+        (notebook,) = submission.notebooks
+        _points(notebook, graded)
+        _comments(notebook, graded.notebook)
+        gradebook.db.flush()
+        gradebook.db.expire(notebook)  # its score is the database's sum
+        settle(classroom, submission, classroom.path("submitted", student, unit))
     target = classroom.path("autograded", student, unit) / f"{unit.name}.ipynb"
     _replace(target, graded.content)
 
@@ -110,6 +112,22 @@ def history_folder(classroom: Classroom, unit: Unit, student: str) -> Path:
 def now() -> str:
     """The time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextlib.contextmanager
+def _one_transaction(gradebook: Gradebook) -> Iterator[None]:
+    """Commit once at the end: nbgrader's methods do at each step, which waits for the disk."""
+    session = gradebook.db
+    session.commit = session.flush
+    try:
+        with session.no_autoflush:
+            yield
+        del session.commit
+        session.commit()
+    except BaseException:
+        vars(session).pop("commit", None)
+        session.rollback()
+        raise
 
 
 def _points(notebook: SubmittedNotebook, graded: Graded) -> None:

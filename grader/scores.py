@@ -49,7 +49,7 @@ class Graded:
     @cached_property
     def content(self) -> bytes:
         """The notebook as a file."""
-        return nbformat.writes(self.notebook).encode()
+        return nbformat.writes(self.notebook, indent=None).encode()  # which is faster by far
 
 
 def make_job(bundle: Bundle, submission: Submission, seed: int) -> dict:
@@ -146,10 +146,12 @@ def _quiz(bundle: Bundle, submission: Submission) -> tuple[float, Any]:
 
 def _shown(view: Any) -> NotebookNode:
     """A trusted object's pictures and texts as an output of a cell."""
-    if hasattr(view, "_repr_mimebundle_"):
-        return v4.new_output("display_data", view._repr_mimebundle_())
-    data = {"text/plain": repr(view), "text/html": view._repr_html_()}
-    return v4.new_output("display_data", data)
+    data = (
+        view._repr_mimebundle_()
+        if hasattr(view, "_repr_mimebundle_")
+        else {"text/plain": repr(view), "text/html": view._repr_html_()}
+    )
+    return from_dict({"output_type": "display_data", "metadata": {}, "data": data})
 
 
 def _outputs(frame: dict | None, fault: str) -> list[NotebookNode]:

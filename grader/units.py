@@ -40,8 +40,9 @@ class Unit:
 
     @cached_property
     def imports(self) -> frozenset[str]:
-        """The modules that the lesson imports."""
-        found = set()
+        """The modules that the lesson imports, and what its first optimizer would: for a second."""
+        texts = (path.read_text(encoding="utf-8") for path in self.folder.glob("*.py"))
+        found = {"torch._dynamo"} if any("torch.optim" in text for text in texts) else set()
         for node in ast.walk(ast.parse(self.notebook.read_text(encoding="utf-8"))):
             match node:
                 case ast.Import(names):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from halfbits.pictures.figure import Shown
+from halfbits.pictures.shown import Shown
 
 LOCK = Path(__file__).resolve().parent.parent / "requirements.lock"
 NEEDED_PYTHON = (3, 11)

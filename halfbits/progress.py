@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 
 from halfbits.checking import CHECKS_FILE
 from halfbits.checking.report import RESULT
-from halfbits.pictures.figure import WIDTH, Picture, Shown, style
+from halfbits.pictures.figure import WIDTH, Picture, style
+from halfbits.pictures.shown import Shown
 from halfbits.pictures.theme import FORMAT_COLORS
 from halfbits.quizzes.answers import Damaged, read_answers
 from halfbits.quizzes.questions import QUIZ_FILE

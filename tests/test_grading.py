@@ -148,6 +148,7 @@ def test_only_what_a_student_changed_is_drawn(tmp_path, unit):
     [
         ('hb.spacing("fp16", "bf16")', True),
         ('hb.number_line(hb.Format("tiny", 3, 2), zoom=(0, -4))', True),
+        ("hb.gradient_explorer(scale=2.0**-16)", True),
         ('hb.draw_ulp(ulp, "fp16")', False),  # a student's function
         ('line = hb.spacing("fp16")', False),  # later cells may use it
         ('hb.spacing("fp16").save("a.svg")', False),

@@ -2,7 +2,13 @@
 
 import pytest
 
+from grader import demo
+from grader.bundle import bundle
+from grader.classroom import Classroom
+from grader.intake import take_in
 from grader.sandbox import Sandbox
+from grader.scores import make_job
+from grader.units import find_units
 from grader.ways import best_way
 
 LOOK = """
@@ -43,3 +49,19 @@ def test_nobody_finds_the_submission_before_in_memory(box):
     own = box.run(job(secret, LOOK))
     assert int(shown(own).split()[1]) > 0  # the search finds what is there
     assert shown(box.run(job(LOOK))) == "found 0\n"
+
+
+@pytest.mark.parametrize("name", ["03", "04"])  # 04 is the first with an optimizer
+def test_what_takes_long_to_import_is_imported_before_a_submission_or_not_at_all(name, tmp_path):
+    (unit,) = find_units([name])
+    classroom = Classroom(tmp_path)
+    built, student = bundle(classroom, unit), demo.packed_class(unit)[0]
+    demo.submit(classroom, unit, student, classroom.root / "release" / unit.name)
+    task = make_job(built, take_in(classroom.path("submitted", student.name, unit), built), seed=1)
+    look = job("import sys; print('torch._dynamo' in sys.modules)")["cells"]
+    box = Sandbox(modules=tuple(unit.imports), way=best_way())
+    ran = box.run(task | {"cells": [*look, *task["cells"], *look]})
+    box.close()
+    before, *_, after = (frame for frame in ran.frames if "cell" in frame)
+    assert before["outputs"][0]["text"] == after["outputs"][0]["text"]
+    assert before["outputs"][0]["text"] == f"{name == '04'}\n"

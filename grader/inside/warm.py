@@ -32,7 +32,7 @@ from pathlib import Path
 
 from places import wiped
 
-POLL = 0.02  # seconds between two looks at a running submission
+POLL = 0.02  # seconds between two looks at a running submission, which also its end wakes
 PR_SET_DUMPABLE = 4
 
 
@@ -53,11 +53,12 @@ def main() -> None:
 
 def _preload() -> None:
     """Import what notebooks import; nothing may compute in parallel before the fork."""
+    gc.disable()  # what is imported stays
     import confine
     import job  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
+    import numpy.random  # noqa: F401
     import torch
-    import torch._dynamo
     from shell import Shell
 
     import halfbits
@@ -75,7 +76,9 @@ def _preload() -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     global SHELL, BASE
     SHELL = Shell.instance()  # display() asks for the one instance
+    SHELL.enable_pictures()
     SHELL.run("pass")  # sets up what IPython makes when it first runs a cell
+    gc.enable()
     gc.collect()
     gc.freeze()  # what is here for good need not be looked through, and copied, in every fork
     BASE = _private_memory(os.getpid())
@@ -83,6 +86,7 @@ def _preload() -> None:
 
 def _supervise(command: dict, events: int, results: int, scratch: list[Path]) -> dict:
     started = time.monotonic()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # it then waits to be asked for
     pid = os.fork()
     if pid == 0:
         _become_submission(command, events, results, scratch)
@@ -96,7 +100,7 @@ def _supervise(command: dict, events: int, results: int, scratch: list[Path]) ->
         elif limit := limit or _limit_struck(command, started, pid):
             os.kill(pid, signal.SIGKILL)
         else:
-            time.sleep(POLL)
+            signal.sigtimedwait([signal.SIGCHLD], POLL)
     return {
         "exit": ended,
         "limit": limit,
@@ -114,6 +118,7 @@ def _become_submission(command: dict, events: int, results: int, scratch: list[P
 
     try:
         os.setsid()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
         os.close(events)
         run = json.loads(_read(command["size"]))
         nothing = os.open(os.devnull, os.O_RDWR)

@@ -59,7 +59,11 @@ def encode(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list | tuple | dict) and len(value) > MAX_ITEMS:
         raise NotPlain(f"it has {len(value):,} items, more than {MAX_ITEMS:,}")
     if isinstance(value, list):
-        return _encode_floats(value) or [encode(item, depth + 1) for item in value]
+        return (
+            _encode_floats(value)
+            or _encode_integers(value)
+            or [encode(item, depth + 1) for item in value]
+        )
     if isinstance(value, tuple):
         return {"tuple": [encode(item, depth + 1) for item in value]}
     if isinstance(value, dict):
@@ -100,6 +104,9 @@ def decode(data: Any) -> Any:
 
 def length(encoded: Any) -> int:
     """How many items an encoded list has."""
+    match encoded:
+        case {"floats": str(text)}:
+            return len(base64.b64decode(text)) // np.dtype(np.float64).itemsize
     return len(decode(encoded) if isinstance(encoded, dict) else encoded)
 
 
@@ -113,12 +120,21 @@ def _encode_floats(values: list) -> dict[str, str] | None:
     """A long list that holds nothing but floats, by their bits, else None."""
     if len(values) < MANY_FLOATS:
         return None
-    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-    if not all(isinstance(value, float) for value in plain):
-        return None
+    plain = values
+    if set(map(type, values)) != {float}:
+        plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+        if not all(isinstance(value, float) for value in plain):
+            return None
     array = np.array(plain, np.float64)
     array[np.isnan(array)] = math.nan  # one NaN: payloads mean nothing
     return {"floats": base64.b64encode(array.tobytes()).decode()}
+
+
+def _encode_integers(values: list) -> list[int] | None:
+    """A list that holds nothing but integers that can be written, else None."""
+    if set(map(type, values)) != {int} or max(map(int.bit_length, values)) > MAX_BITS:
+        return None
+    return list(values)
 
 
 def _encode_tensor(tensor: torch.Tensor) -> dict[str, Any]:

@@ -78,25 +78,33 @@ def judge(spec: dict, observations: Sequence[Observation]) -> Verdict:
     bit except that NaN equals NaN. So −0.0 is not 0.0, and the integer 65504 is not the float
     65504.0.
     """
+    compared = _compare_all(spec, observations)
     rows = [
         _row(spec, case, part, seen.problem)
-        for case, seen in zip(spec["cases"], observations, strict=True)
-        for part in _compare(spec, case, seen)
+        for case, seen, found in zip(spec["cases"], observations, compared, strict=True)
+        for part in found
     ]
-    return Verdict(tuple(rows), _best_hint(spec, _wrong_parts(spec, observations)))
+    return Verdict(tuple(rows), _best_hint(spec, _wrong_parts(compared)))
 
 
 def wrong_outputs(spec: dict, observations: Sequence[Observation]) -> dict[str, Any]:
     """The outputs that differ from what is expected, by case and part, as ``hints`` hold them."""
-    wrong = _wrong_parts(spec, observations)
+    wrong = _wrong_parts(_compare_all(spec, observations))
     return {name: digest(got) for name, got in wrong.items()} if _is_exact(spec) else wrong
 
 
-def _wrong_parts(spec: dict, observations: Sequence[Observation]) -> dict[str, Any]:
+def _compare_all(spec: dict, observations: Sequence[Observation]) -> list[list[_Part]]:
+    """For each case its comparisons."""
+    cases = zip(spec["cases"], observations, strict=True)
+    return [list(_compare(spec, case, seen)) for case, seen in cases]
+
+
+def _wrong_parts(compared: list[list[_Part]]) -> dict[str, Any]:
+    """What came instead of what was expected, by case and part."""
     return {
         f"{number}/{part.name}": part.got
-        for number, (case, seen) in enumerate(zip(spec["cases"], observations, strict=True))
-        for part in _compare(spec, case, seen)
+        for number, found in enumerate(compared)
+        for part in found
         if not part.passed and part.got is not MISSING
     }
 
@@ -167,8 +175,10 @@ def _best_hint(spec: dict, wrong: dict[str, Any]) -> str | None:
         if name not in wrong:
             return False
         if _is_exact(spec):
-            return digest(wrong[name]) == output
+            return marks[name] == output
         return agree(output, wrong[name], spec["compare"])
+
+    marks = {name: digest(got) for name, got in wrong.items()} if _is_exact(spec) else {}
 
     found = [h for h in spec["hints"] if all(is_here(*item) for item in h["outputs"].items())]
     best = max(found, key=lambda hint: len(hint["outputs"]), default=None)

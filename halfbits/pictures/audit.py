@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from halfbits.formats import get_format
-from halfbits.pictures.figure import Shown
+from halfbits.pictures.shown import Shown
 from halfbits.pictures.theme import FORMAT_COLORS
 
 SETTINGS = ("32-true", "64-true", "16-true", "bf16-true", "16-mixed", "bf16-mixed")

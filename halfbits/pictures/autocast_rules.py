@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 
 from halfbits.autocast_table import autocast_rule, autocast_table
-from halfbits.pictures.figure import Shown
+from halfbits.pictures.shown import Shown
 from halfbits.pictures.theme import FORMAT_COLORS
 
 SHOWN = ["linear", "matmul", "conv2d", "mv"]

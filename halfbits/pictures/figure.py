@@ -11,7 +11,7 @@ import html
 import io
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any
@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from halfbits.formats import Format
+from halfbits.pictures.shown import Shown
 from halfbits.pictures.theme import FORMAT_COLORS
 
 WIDTH = 8.4  # inches: 806 CSS pixels, so that 9 pt are 12 px
@@ -96,32 +97,6 @@ _ROOT = (
     "max-width:100%;height:auto;stroke-linejoin:round;stroke-linecap:butt;"
     "font-family:var(--jp-ui-font-family, system-ui, sans-serif)"
 )
-
-
-class Shown:
-    """Something that a notebook shows as HTML and a terminal as text.
-
-    Parameters
-    ----------
-    html, text
-        The two forms; both must say the same. The HTML may be a function that makes it, called when
-        it is first looked at: a grader that runs a lesson need not draw its pictures.
-    """
-
-    def __init__(self, html: str | Callable[[], str], text: str) -> None:
-        self._html = html
-        self.text = text
-
-    @cached_property
-    def html(self) -> str:
-        """The form for notebooks."""
-        return self._html if isinstance(self._html, str) else self._html()
-
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def __repr__(self) -> str:
-        return self.text
 
 
 class Picture(Shown):

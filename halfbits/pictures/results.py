@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from halfbits.checking.differences import as_text
-from halfbits.pictures.figure import Shown
+from halfbits.pictures.shown import Shown
 from halfbits.text import short
 
 _CELL = "padding:4px 12px 4px 0;text-align:left;vertical-align:top;"

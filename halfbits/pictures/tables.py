@@ -11,7 +11,7 @@ from typing import NamedTuple
 from halfbits import exact
 from halfbits.exact import Real
 from halfbits.formats import FORMATS, Format, Which, get_format
-from halfbits.pictures.figure import Shown
+from halfbits.pictures.shown import Shown
 from halfbits.pictures.theme import FIELD_COLORS
 from halfbits.text import power, short
 from halfbits.typed import parse

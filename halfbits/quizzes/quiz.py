@@ -15,7 +15,7 @@ from typing import Any
 
 import traitlets
 
-from halfbits.pictures.figure import Shown
+from halfbits.pictures.shown import Shown
 from halfbits.pictures.widget import TextWidget
 from halfbits.quizzes.answers import Damaged, NotSaved, read_answers, save_answer
 from halfbits.quizzes.questions import (

@@ -9,7 +9,7 @@ from IPython.display import display
 
 from halfbits.checking import CheckFailed
 from halfbits.checking.payload import unpack
-from halfbits.pictures.figure import Shown
+from halfbits.pictures.shown import Shown
 from halfbits.quizzes.answers import Damaged, read_answers
 from halfbits.quizzes.questions import QuizProblem, mark_quiz, read_quiz, unanswered
 from halfbits.quizzes.quiz_report import line_view, score_view

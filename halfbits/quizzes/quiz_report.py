@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from halfbits.checking.report import STYLE
-from halfbits.pictures.figure import Shown
+from halfbits.pictures.shown import Shown
 from halfbits.quizzes.questions import Marked
 
 _ASKS = {"one": "choose one", "several": "choose all that hold", "number": "type a number"}
