@@ -247,7 +247,7 @@ def _seconds_in_fork(task: dict) -> float:
         with tempfile.TemporaryDirectory() as folder, open(os.devnull, "wb") as nowhere:
             os.chdir(folder)
             started = time.perf_counter()
-            run_job(task, Shell.instance(), nowhere.fileno())
+            run_job(task, Shell.instance(), nowhere.fileno(), lambda: task["hidden"])
             os.write(theirs, f"{time.perf_counter() - started}".encode())
         os._exit(0)
     os.close(theirs)

@@ -10,14 +10,14 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from grader.problem import Problem
-from grader.runners import Runner, run_twice_if_lost, warned
+from grader.runners import Runner, run_to_its_end, warned
 from grader.sandbox import Limits, Ran, Sandbox
 from grader.ways import best_way
 
@@ -43,19 +43,31 @@ class ClusterRunner(Runner):
         self._client, self._limits, self._modules = client, limits, modules
         self._patience = patience
         self._looked = self._seen = time.monotonic()
+        self._jobs: dict[Future, dict] = {}
 
     def submit(self, job: dict) -> Future:
-        return self._executor.submit(run_on_worker, job, self._limits, self._modules)
+        future = self._executor.submit(run_on_worker, job, self._limits, self._modules)
+        self._jobs[future] = job
+        return future
 
     def result(self, future: Future) -> Ran:
         from distributed import KilledWorker
 
+        job = self._jobs.pop(future)
         try:
             return future.result()
+        except TypeError:  # distributed reads as an error what came of a worker that ended then
+            return self._again(job)
         except KilledWorker:
             return Ran(fault="each worker that ran it ended", lost=True)
         except (CancelledError, OSError) as error:
             raise Problem(f"the scheduler went away ({error or 'cancelled'}): {GONE}") from None
+
+    def _again(self, job: dict) -> Ran:
+        future = self.submit(job)
+        while not wait([future], timeout=1).done:
+            self.check()
+        return self.result(future)
 
     def check(self) -> None:
         if time.monotonic() - self._looked < LOOK:
@@ -77,7 +89,7 @@ def run_on_worker(job: dict, limits: Limits, modules: tuple[str, ...]) -> Ran:
     global _BOX
     if _BOX is None:
         _BOX = Sandbox(limits, modules, way=warned(best_way()))
-    return run_twice_if_lost(_BOX, job)
+    return run_to_its_end(_BOX, job)
 
 
 @contextmanager

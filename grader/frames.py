@@ -6,6 +6,8 @@ import json
 import struct
 from typing import Any
 
+from grader.inside.late import ASKS
+
 MOST = 10_000  # frames of one submission: a notebook has at most 2,000 cells
 LONGEST = 16 << 20  # bytes of one frame
 PIECES = 1_000_000  # of one frame, by its commas and brackets
@@ -28,6 +30,11 @@ class Frames:
         self.fault = ""
         self._limit, self._total = limit, 0
         self._rest, self._damaged = bytearray(), 0
+
+    @property
+    def asked(self) -> bool:
+        """Whether all cells have run, so that the hidden cases may come."""
+        return ASKS in self.frames
 
     @property
     def complete(self) -> bool:

@@ -35,6 +35,7 @@ PARTS = {
     "quiz": ("quiz-score",),
 }
 CANARY = "CANARY-"
+INPUT = "81916253"  # of a hidden case
 
 
 @dataclass
@@ -160,7 +161,7 @@ def _outcome(
     page = (classroom.path("autograded", attack.name, unit) / f"{unit.name}.ipynb").read_text()
     why = list(spoiled)
     seen = _shown(page)
-    for word in (secret, "SPOILED-LEFT", "REACHED"):
+    for word in (secret, "SPOILED-LEFT", "REACHED", INPUT):
         if word in seen:
             why.append(f"its output holds {word[:12]!r}")
     contained = not why

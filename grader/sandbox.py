@@ -19,9 +19,11 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
+from itertools import count, takewhile
 from pathlib import Path
 
 from grader.frames import Frames
+from grader.inside.late import ASKS, key_line, new_key, seal
 from grader.problem import Problem
 from grader.ways import Bubblewrap, Place, Way
 
@@ -61,6 +63,22 @@ class Ran:
     usage: dict[str, float] = field(default_factory=dict)
     lost: bool = False
 
+    @property
+    def of_cells(self) -> list[dict]:
+        """The frames from before the hidden cases came."""
+        return list(takewhile(lambda frame: frame != ASKS, self.frames))
+
+    @property
+    def reached(self) -> int:
+        """The first cell that has not reported."""
+        reported = [frame.get("cell") for frame in self.of_cells]
+        return next(number for number in count() if number not in reported)
+
+    @property
+    def of_hidden(self) -> list[dict]:
+        """Those from behind: nothing in them may be shown."""
+        return self.frames[len(self.of_cells) + 1 :]
+
 
 class Sandbox:
     """A running warm parent, kept in by bubblewrap unless another way is named.
@@ -91,6 +109,7 @@ class Sandbox:
         self._process: subprocess.Popen | None = None
         self._ready = False
         self._ended = False
+        self._key = b""  # to the hidden cases of what is running, until it is asked for
 
     def start(self) -> None:
         """Start the warm parent; it imports everything while the caller goes on.
@@ -101,14 +120,15 @@ class Sandbox:
         self._folder.mkdir(mode=0o700)
         self._events, events = os.pipe()
         self._results, results = os.pipe()
-        for fd in (self._events, self._results):
+        keys, self._keys = os.pipe()
+        for fd in (self._events, self._results, self._keys):
             os.set_blocking(fd, False)
         self._place = Place(
             folder=self._folder,
             disk=self.limits.disk,
             threads=self._threads,
             modules=self._modules,
-            pipes=(events, results),
+            pipes=(events, results, keys),
         )
         self._process = subprocess.Popen(
             self._way.command(self._place),
@@ -116,11 +136,11 @@ class Sandbox:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            pass_fds=(events, results),
+            pass_fds=(events, results, keys),
             start_new_session=True,
         )
-        os.close(events)
-        os.close(results)
+        for fd in (events, results, keys):
+            os.close(fd)
         self._ready = False
 
     def wait_until_ready(self) -> None:
@@ -145,9 +165,14 @@ class Sandbox:
                 raise Problem(f"the sandbox does not start: {said}")
 
     def run(self, job: dict) -> Ran:
-        """Run one submission; whatever it does, this returns."""
+        """Run one submission; whatever it does, this returns.
+
+        Its hidden cases, ``job["hidden"]``, reach it when all its cells have run.
+        """
         self.wait_until_ready()
-        content = json.dumps(job).encode()
+        key = new_key()
+        sealed = {"sealed": seal(job["hidden"], key)}
+        content = json.dumps({k: v for k, v in job.items() if k != "hidden"} | sealed).encode()
         command = self._way.told() | {
             "id": secrets.token_hex(8),
             "size": len(content),
@@ -157,6 +182,7 @@ class Sandbox:
             "disk": self.limits.disk,
         }
         ran, reader = Ran(), Frames(self.limits.output)
+        self._key = key_line(command["id"], key)
         try:
             self._process.stdin.write(json.dumps(command).encode() + b"\n" + content)
             self._process.stdin.flush()
@@ -166,7 +192,7 @@ class Sandbox:
         if event and event["id"] != command["id"]:
             event = None
         ran.frames = reader.frames
-        ran.fault = reader.fault or _fault(event, self.limits, reader.complete)
+        ran.fault = reader.fault or _fault(event, self.limits, reader)
         ran.usage = {k: event[k] for k in ("wall", "cpu", "memory")} if event else {}
         # A SIGKILL that no limit sent may have come from outside, as when memory runs out.
         killed = event is None or (event["exit"] == -signal.SIGKILL and not event["limit"])
@@ -190,7 +216,7 @@ class Sandbox:
         process, self._process = self._process, None
         process.kill()
         process.wait()
-        for fd in (self._events, self._results):
+        for fd in (self._events, self._results, self._keys):
             os.close(fd)
         for pipe in (process.stdin, process.stderr):
             with contextlib.suppress(BrokenPipeError):  # what it was told and never read
@@ -231,6 +257,10 @@ class Sandbox:
                 return False
             if reader is not None and not reader.take(piece):
                 return False
+            if reader is not None and reader.asked and self._key:
+                with contextlib.suppress(BlockingIOError):  # somebody inside has filled the pipe
+                    os.write(self._keys, self._key)
+                self._key = b""
 
     def _last_words(self) -> str:
         self._process.kill()
@@ -247,7 +277,7 @@ def _remove(folder: Path) -> None:
             subprocess.run([*command, str(folder)], capture_output=True, check=False)
 
 
-def _fault(event: dict | None, limits: Limits, ended: bool) -> str:
+def _fault(event: dict | None, limits: Limits, reader: Frames) -> str:
     """What ended a submission before its last cell, as a sentence for the feedback."""
     if event is None:
         return "it ended the sandbox that it ran in, or stopped it"
@@ -258,8 +288,10 @@ def _fault(event: dict | None, limits: Limits, ended: bool) -> str:
     }
     if event["limit"]:
         return f"{struck[event['limit']]} and was stopped there"
+    if reader.asked and not reader.complete:  # a number could tell a hidden case
+        return "its process ended while the hidden cases were tried"
     if event["exit"] < 0:
         return f"its process was ended by signal {-event['exit']}"
-    if event["exit"] or not ended:
+    if event["exit"] or not reader.complete:
         return f"its process ended by itself (exit status {event['exit']})"
     return ""

@@ -20,6 +20,7 @@ from grader.build import QUIZ_SCORE
 from grader.bundle import Bundle
 from grader.intake import Submission
 from grader.sandbox import Ran
+from halfbits.checking import DRIVERS_FILE
 from halfbits.checking.judge import judge
 from halfbits.checking.observe import Observation
 from halfbits.checking.report import Report
@@ -53,14 +54,23 @@ class Graded:
 
 
 def make_job(bundle: Bundle, submission: Submission, seed: int) -> dict:
-    """What goes into the sandbox: cells, inputs of cases, files; nothing that tells an answer."""
+    """What goes into the sandbox: cells, inputs of cases, files; nothing that tells an answer.
+
+    Inputs of hidden cases stand apart, by the number of their cell: they come last.
+    """
     files = dict(bundle.files)
     files[f"{bundle.unit}.ipynb"] = json.dumps(submission.notebook).encode()
     if submission.answers is not None:
         files[ANSWERS_FILE] = submission.answers
     cells = [_task(bundle, cell) for cell in submission.notebook.cells if cell.cell_type == "code"]
+    hidden = {n: cell.pop("cases") for n, cell in enumerate(cells) if cell.get("hidden")}
     encoded = {name: base64.b64encode(content).decode() for name, content in files.items()}
-    return {"files": encoded, "cells": cells, "seed": seed}
+    return {
+        "files": encoded,
+        "cells": cells,
+        "hidden": {str(n): cases for n, cases in hidden.items()},
+        "seed": seed,
+    }
 
 
 def _task(bundle: Bundle, cell: NotebookNode) -> dict:
@@ -72,21 +82,23 @@ def _task(bundle: Bundle, cell: NotebookNode) -> dict:
         # What stands as it was released runs, and nobody needs its pictures once more.
         return {"role": "run", "source": source, "draws": source not in bundle.released}
     cases = [{"args": case["args"], "sweep": case["sweep"]} for case in spec["cases"]]
-    name = spec["exercise"]
-    return {"role": "check", "exercise": name, "cases": cases, "driven": spec["driven"]}
+    kept = {name: spec[name] for name in ("exercise", "driven", "hidden")}
+    return {"role": "check", "cases": cases} | kept
 
 
 def score(bundle: Bundle, submission: Submission, ran: Ran) -> Graded:
     """Give points, and put what the student reads into the notebook."""
     notebook = from_dict(submission.notebook)
-    frames = _by_cell(ran.frames)
+    frames, late = _by_cell(ran.of_cells), _by_cell(ran.of_hidden)
     scores: dict[str, float | None] = {}
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for number, cell in enumerate(code):
         name = _grade_id(cell)
         cell.outputs, cell.execution_count = [], number + 1
         if name in bundle.specs:
-            report = _report(bundle.specs[name], frames.get(number), ran.fault)
+            spec = bundle.specs[name]
+            frame = (late if spec["hidden"] else frames).get(number)
+            report = _report(spec, frame, ran.fault)
             cell.outputs = [_shown(report)]
             scores[name] = float(cell.metadata.nbgrader.points) if report.passed else 0.0
         elif name == QUIZ_SCORE and bundle.quiz:
@@ -118,7 +130,8 @@ def _report(spec: dict, frame: dict | None, fault: str) -> Report:
     if state == "missing":
         return Report(name, defect=f"there is no function `{name}` when this check runs")
     if state == "broken":
-        return Report(name, defect=str(frame.get("problem"))[:500])
+        told = f"{DRIVERS_FILE} cannot be used" if spec["hidden"] else str(frame.get("problem"))
+        return Report(name, defect=told[:500])
     if state != "observed":
         return Report(name)
     try:

@@ -47,14 +47,14 @@ class Place:
     modules
         To import before the first submission.
     pipes
-        File descriptors for events and results.
+        File descriptors for events, results and keys.
     """
 
     folder: Path
     disk: int
     threads: int
     modules: tuple[str, ...]
-    pipes: tuple[int, int]
+    pipes: tuple[int, int, int]
 
 
 class Way(Protocol):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from grader.classroom import Classroom
 from grader.cluster import _certificates, _security, cluster
 from grader.problem import Problem
 from grader.record import history
-from grader.sandbox import Limits
+from grader.sandbox import Limits, Ran
 from grader.units import ROOT, Unit
 
 UNIT = Unit(hostile.FOLDER / "97_hostile")
@@ -175,3 +176,22 @@ def test_missing_certificates_and_silent_schedulers_are_one_line(tmp_path):
         cluster("tls://127.0.0.1:1", Limits(), tls=tmp_path).__enter__()
     with pytest.raises(Problem, match=r"no scheduler answers at tcp://127\.0\.0\.1:1"):
         cluster("tcp://127.0.0.1:1", Limits(), patience=1).__enter__()
+
+
+def test_a_result_whose_worker_ended_that_moment_is_asked_for_again():
+    """distributed then takes it for an error and cannot read it: a TypeError."""
+
+    class Cluster:
+        status, answers = "running", [TypeError("cannot unpack"), Ran(fault="none")]
+
+        def get_executor(self, **_):
+            return self
+
+        def submit(self, *_):
+            future, answer = Future(), self.answers.pop(0)
+            future.set_exception(answer) if isinstance(answer, Exception) else None
+            future.set_result(answer) if isinstance(answer, Ran) else None
+            return future
+
+    runner = cluster_module.ClusterRunner(Cluster(), 1, Limits(), (), patience=1)
+    assert runner.result(runner.submit({"cells": []})) == Ran(fault="none")

@@ -6,6 +6,7 @@ from grader import demo
 from grader.bundle import bundle
 from grader.classroom import Classroom
 from grader.intake import take_in
+from grader.runners import run_to_its_end
 from grader.sandbox import Sandbox
 from grader.scores import make_job
 from grader.units import find_units
@@ -37,7 +38,7 @@ def box():
 
 def job(*sources: str) -> dict:
     cells = [{"role": "run", "source": source, "draws": True} for source in sources]
-    return {"files": {}, "cells": cells, "seed": 1}
+    return {"files": {}, "cells": cells, "hidden": {}, "seed": 1}
 
 
 def shown(ran) -> str:
@@ -49,6 +50,33 @@ def test_nobody_finds_the_submission_before_in_memory(box):
     own = box.run(job(secret, LOOK))
     assert int(shown(own).split()[1]) > 0  # the search finds what is there
     assert shown(box.run(job(LOOK))) == "found 0\n"
+
+
+def test_hidden_cases_come_after_all_cells_and_meet_the_function_of_their_check(box):
+    task = job("step = 1\ndef f(x): return x + step", "check", "step = 2\ndel f", "print(f)")
+    task["cells"][1] = {"role": "check", "exercise": "f", "driven": False, "hidden": True}
+    task["hidden"] = {"1": [{"args": {"tuple": [40]}, "sweep": False}]}
+    ran = box.run(task)
+    assert [frame.get("cell") for frame in ran.of_cells] == [0, 1, 2, 3]
+    assert [frame.get("observations") for frame in ran.of_hidden] == [[[41, None]], None]
+    assert ran.of_cells[1] == {"cell": 1} and not ran.fault
+
+
+def test_what_ends_a_submission_costs_no_hidden_case_before_it(box):
+    task = job("def f(x): return x + 1", "check", "import os; os._exit(3)", "check")
+    for number in (1, 3):
+        check = {"role": "check", "exercise": "f", "driven": False, "hidden": True}
+        task["cells"][number] = check
+        task["hidden"][str(number)] = [{"args": {"tuple": [number]}, "sweep": False}]
+    ran = run_to_its_end(box, task)
+    assert [frame.get("cell") for frame in ran.of_cells] == [0, 1]
+    assert ran.of_hidden[0] == {
+        "cell": 1,
+        "state": "observed",
+        "observations": [[2, None]],
+        "printed": "",
+    }
+    assert ran.fault == "its process ended by itself (exit status 3)"
 
 
 @pytest.mark.parametrize("name", ["03", "04"])  # 04 is the first with an optimizer

@@ -1,6 +1,6 @@
 """The warm parent: it has everything imported and runs each submission in a fork of itself.
 
-    python warm.py alone|shared EVENTS RESULTS FOLDER…
+    python warm.py alone|shared EVENTS RESULTS KEYS FOLDER…
 
 Commands come on standard input, a line each: ``{"id": …, "size": bytes, "wall": seconds, "memory":
 bytes, "processes": n, "disk": bytes}``, with ``"readable": [PATH, …]`` where Landlock is to let a
@@ -8,7 +8,7 @@ submission read those and write in the FOLDERs alone. The job follows, which the
 process never holds it, and so the next submission cannot find it in memory. When a submission has
 ended and everything that it left is gone, one line on EVENTS says how, with the command's id.
 Submissions run in the first FOLDER; all are emptied after them. The cells' frames go to RESULTS,
-which only the fork writes to.
+which only the fork writes to; on KEYS it gets the key to the hidden cases (:mod:`late`).
 
 Alone, it is the first process of a tree of its own, and ends all that a submission leaves; shared,
 it is among the user's other processes and ends what belongs to the submission's session.
@@ -29,6 +29,7 @@ import sys
 import time
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 from places import wiped
 
@@ -36,19 +37,27 @@ POLL = 0.02  # seconds between two looks at a running submission, which also its
 PR_SET_DUMPABLE = 4
 
 
+class Pipes(NamedTuple):
+    """File descriptors: see above."""
+
+    events: int
+    results: int
+    keys: int
+
+
 def main() -> None:
     global ALONE
     ALONE = sys.argv[1] == "alone"
-    events, results = (int(fd) for fd in sys.argv[2:4])
-    scratch = [Path(folder) for folder in sys.argv[4:]]
+    pipes = Pipes(*map(int, sys.argv[2:5]))
+    scratch = [Path(folder) for folder in sys.argv[5:]]
     _preload()
     _dumpable(False)  # no submission may look into this process
-    _say(events, {"ready": True})
+    _say(pipes.events, {"ready": True})
     os.chdir(scratch[0])
     commands = io.FileIO(0, closefd=False)  # it reads no further than the line
     while line := commands.readline():
         command = json.loads(line)
-        _say(events, {"id": command["id"]} | _supervise(command, events, results, scratch))
+        _say(pipes.events, {"id": command["id"]} | _supervise(command, pipes, scratch))
 
 
 def _preload() -> None:
@@ -56,6 +65,7 @@ def _preload() -> None:
     gc.disable()  # what is imported stays
     import confine
     import job  # noqa: F401
+    import late  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
     import numpy.random  # noqa: F401
     import torch
@@ -84,12 +94,12 @@ def _preload() -> None:
     BASE = _private_memory(os.getpid())
 
 
-def _supervise(command: dict, events: int, results: int, scratch: list[Path]) -> dict:
+def _supervise(command: dict, pipes: Pipes, scratch: list[Path]) -> dict:
     started = time.monotonic()
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # it then waits to be asked for
     pid = os.fork()
     if pid == 0:
-        _become_submission(command, events, results, scratch)
+        _become_submission(command, pipes, scratch)
     ended, limit, usage = None, "", None
     while ended is None:
         done, status, used = os.wait4(-1, os.WNOHANG)  # the first process reaps for all
@@ -104,22 +114,23 @@ def _supervise(command: dict, events: int, results: int, scratch: list[Path]) ->
     return {
         "exit": ended,
         "limit": limit,
-        "stuck": not (_kill_rest(pid) and wiped(scratch)),
+        "stuck": not (_kill_rest(pid) and wiped(scratch) and _emptied(pipes.keys)),
         "wall": time.monotonic() - started,
         "cpu": usage.ru_utime + usage.ru_stime,
         "memory": usage.ru_maxrss * 1024,
     }
 
 
-def _become_submission(command: dict, events: int, results: int, scratch: list[Path]) -> None:
+def _become_submission(command: dict, pipes: Pipes, scratch: list[Path]) -> None:
     """In the fork: take limits on, run the job, and go."""
     import confine
     import job
+    from late import unseal, wait_for_key
 
     try:
         os.setsid()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
-        os.close(events)
+        os.close(pipes.events)
         run = json.loads(_read(command["size"]))
         nothing = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
@@ -130,11 +141,26 @@ def _become_submission(command: dict, events: int, results: int, scratch: list[P
             confine.confine(readable, map(str, scratch))
         elif ALONE:
             confine.confine_inside()
-        job.run_job(run, SHELL, results)
+        sealed = run.pop("sealed")
+
+        def late() -> dict:
+            return unseal(sealed, wait_for_key(pipes.keys, command["id"]))
+
+        job.run_job(run, SHELL, pipes.results, late)
         os._exit(0)
     except BaseException as error:
-        job.write_frame(results, {"broken": repr(error)})
+        job.write_frame(pipes.results, {"broken": repr(error)})
         os._exit(70)
+
+
+def _emptied(pipe: int) -> bool:
+    """Read what a submission did not, or has written itself: the next one gets its own."""
+    os.set_blocking(pipe, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.read(pipe, 1 << 16):
+            pass
+    os.set_blocking(pipe, True)
+    return True
 
 
 def _read(size: int) -> bytes:
