@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from grader.problem import Problem
+from grader.ran import Limits, Ran
 from grader.runners import Runner, run_to_its_end, warned
-from grader.sandbox import Limits, Ran, Sandbox
+from grader.sandbox import Sandbox
 from grader.ways import best_way
 
 if TYPE_CHECKING:

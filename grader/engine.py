@@ -26,10 +26,10 @@ from grader.classroom import Classroom
 from grader.intake import MAX_NOTEBOOK, Submission, Unreadable, read_bounded, take_in
 from grader.lateness import earned, penalty, settle
 from grader.problem import Problem
+from grader.ran import Limits, Ran
 from grader.record import Entry, history, history_folder, now, record, remember
 from grader.results import Result, find_graded, recorded
 from grader.runners import Runner
-from grader.sandbox import Limits, Ran
 from grader.units import Unit
 from halfbits.quizzes.answers import ANSWERS_FILE
 

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 
 from grader.inside.late import ASKS
-from grader.sandbox import Limits, Ran, Sandbox
+from grader.ran import Limits, Ran
+from grader.sandbox import Sandbox
 from grader.ways import Way, best_way
 
 

@@ -18,66 +18,16 @@ import signal
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass, field
-from itertools import count, takewhile
 from pathlib import Path
 
 from grader.frames import Frames
-from grader.inside.late import ASKS, key_line, new_key, seal
+from grader.inside.late import key_line, new_key, seal
 from grader.problem import Problem
+from grader.ran import Limits, Ran, fault
 from grader.ways import Bubblewrap, Place, Way
 
 START_SECONDS = 120
 GRACE = 5.0  # seconds that the warm parent gets to notice what the engine would otherwise end
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one submission may use; all of it is configurable."""
-
-    wall: float = 120.0  # seconds
-    memory: int = 4 << 30  # bytes, of all its processes
-    processes: int = 64
-    disk: int = 256 << 20  # bytes
-    output: int = 64 << 20  # bytes of everything that it reports
-
-
-@dataclass
-class Ran:
-    """What came of one submission.
-
-    Attributes
-    ----------
-    frames
-        What its process has reported, in order; anything may be in them.
-    fault
-        What ended it early, as a sentence for the feedback.
-    usage
-        Seconds and bytes.
-    lost
-        Whether the sandbox or its process was ended from somewhere, by whoever's doing.
-    """
-
-    frames: list[dict] = field(default_factory=list)
-    fault: str = ""
-    usage: dict[str, float] = field(default_factory=dict)
-    lost: bool = False
-
-    @property
-    def of_cells(self) -> list[dict]:
-        """The frames from before the hidden cases came."""
-        return list(takewhile(lambda frame: frame != ASKS, self.frames))
-
-    @property
-    def reached(self) -> int:
-        """The first cell that has not reported."""
-        reported = [frame.get("cell") for frame in self.of_cells]
-        return next(number for number in count() if number not in reported)
-
-    @property
-    def of_hidden(self) -> list[dict]:
-        """Those from behind: nothing in them may be shown."""
-        return self.frames[len(self.of_cells) + 1 :]
 
 
 class Sandbox:
@@ -192,7 +142,7 @@ class Sandbox:
         if event and event["id"] != command["id"]:
             event = None
         ran.frames = reader.frames
-        ran.fault = reader.fault or _fault(event, self.limits, reader)
+        ran.fault = reader.fault or fault(event, self.limits, reader)
         ran.usage = {k: event[k] for k in ("wall", "cpu", "memory")} if event else {}
         # A SIGKILL that no limit sent may have come from outside, as when memory runs out.
         killed = event is None or (event["exit"] == -signal.SIGKILL and not event["limit"])
@@ -275,23 +225,3 @@ def _remove(folder: Path) -> None:
     if folder.exists():
         for command in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
             subprocess.run([*command, str(folder)], capture_output=True, check=False)
-
-
-def _fault(event: dict | None, limits: Limits, reader: Frames) -> str:
-    """What ended a submission before its last cell, as a sentence for the feedback."""
-    if event is None:
-        return "it ended the sandbox that it ran in, or stopped it"
-    struck = {
-        "time": f"it ran longer than {limits.wall:g} s",
-        "memory": f"it used more than {limits.memory / 2**30:g} GB of memory",
-        "processes": f"it started more than {limits.processes} processes",
-    }
-    if event["limit"]:
-        return f"{struck[event['limit']]} and was stopped there"
-    if reader.asked and not reader.complete:  # a number could tell a hidden case
-        return "its process ended while the hidden cases were tried"
-    if event["exit"] < 0:
-        return f"its process was ended by signal {-event['exit']}"
-    if event["exit"] or not reader.complete:
-        return f"its process ended by itself (exit status {event['exit']})"
-    return ""

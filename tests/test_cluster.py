@@ -28,8 +28,8 @@ from grader import demo, engine, hostile
 from grader.classroom import Classroom
 from grader.cluster import _certificates, _security, cluster
 from grader.problem import Problem
+from grader.ran import Limits, Ran
 from grader.record import history
-from grader.sandbox import Limits, Ran
 from grader.units import ROOT, Unit
 
 UNIT = Unit(hostile.FOLDER / "97_hostile")

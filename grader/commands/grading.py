@@ -15,8 +15,8 @@ from grader import engine
 from grader.classroom import Classroom
 from grader.commands.common import amount, count, new_command, with_progress
 from grader.problem import Problem
+from grader.ran import Limits
 from grader.results import Result, as_table, submissions
-from grader.sandbox import Limits
 from grader.tables import table
 from grader.units import COURSE, find_units
 

@@ -22,7 +22,6 @@ import gc
 import io
 import json
 import os
-import re
 import resource
 import signal
 import sys
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from places import wiped
+from process import is_gone, private_memory, session_of, virtual_size
 
 POLL = 0.02  # seconds between two looks at a running submission, which also its end wakes
 PR_SET_DUMPABLE = 4
@@ -91,7 +91,7 @@ def _preload() -> None:
     gc.enable()
     gc.collect()
     gc.freeze()  # what is here for good need not be looked through, and copied, in every fork
-    BASE = _private_memory(os.getpid())
+    BASE = private_memory(os.getpid())
 
 
 def _supervise(command: dict, pipes: Pipes, scratch: list[Path]) -> dict:
@@ -177,7 +177,7 @@ def _limit(command: dict) -> None:
         resource.RLIMIT_FSIZE: command["disk"],
         resource.RLIMIT_NOFILE: 256,
         resource.RLIMIT_NPROC: command["processes"] + 16,
-        resource.RLIMIT_AS: _virtual_size() + command["memory"],
+        resource.RLIMIT_AS: virtual_size() + command["memory"],
     }
     for what, value in soft.items():
         resource.setrlimit(what, (value, value))
@@ -190,7 +190,7 @@ def _limit_struck(command: dict, started: float, session: int) -> str:
     pids = _running(session)
     if len(pids) > command["processes"]:
         return "processes"
-    if sum(map(_private_memory, pids)) > command["memory"]:
+    if sum(max(0, private_memory(pid) - BASE) for pid in pids) > command["memory"]:
         return "memory"
     return ""
 
@@ -200,44 +200,13 @@ def _running(session: int) -> list[int]:
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     if ALONE:
         return [pid for pid in pids if pid not in (1, os.getpid())]
-    return [pid for pid in pids if _session_of(pid) == session]
-
-
-def _session_of(pid: int) -> int:
-    try:
-        return os.getsid(pid)
-    except OSError:
-        return -1
-
-
-def _private_memory(pid: int) -> int:
-    """Resident bytes that are no files': what a submission adds to the machine."""
-    found = 0
-    for task in _tasks(pid):  # the first may have ended, and then tells nothing
-        with contextlib.suppress(OSError):
-            status = Path(f"/proc/{pid}/task/{task}/status").read_text()
-            kilobytes = re.findall(r"^Rss(?:Anon|Shmem):\s*(\d+) kB", status, re.M)
-            found = max(found, 1024 * sum(map(int, kilobytes)))
-        if found:
-            break
-    return max(0, found - BASE)
-
-
-def _tasks(pid: int) -> list[str]:
-    try:
-        return os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return []
-
-
-def _virtual_size() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    return [pid for pid in pids if session_of(pid) == session]
 
 
 def _kill_rest(session: int) -> bool:
     """End every process that is left; tell whether all are gone."""
     deadline = time.monotonic() + 10
-    while left := [pid for pid in _running(session) if not _is_gone(pid)]:
+    while left := [pid for pid in _running(session) if not is_gone(pid)]:
         for pid in [-1] if ALONE else left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -247,19 +216,6 @@ def _kill_rest(session: int) -> bool:
         time.sleep(0.01)
     _reap()
     return True
-
-
-def _is_gone(pid: int) -> bool:
-    """Whether all its threads have ended: others may go on without the first."""
-    return all(_state(pid, task) in "ZX" for task in _tasks(pid))
-
-
-def _state(pid: int, task: str) -> str:
-    try:
-        stat = Path(f"/proc/{pid}/task/{task}/stat").read_text()
-    except OSError:
-        return "X"
-    return stat.rpartition(")")[2].split()[0]
 
 
 def _reap() -> None:
