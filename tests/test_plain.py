@@ -1,6 +1,7 @@
 """Plain nbgrader and the engine give every known answer the same points.
 
-An ordinary kernel takes seconds to start, so most come from a warm process; all else is nbgrader's.
+Ordinary kernels take seconds to start, so most come from a warm process, and draw no pictures of
+lessons, for which nobody gets points. All else is nbgrader's; the last test has an ordinary kernel.
 """
 
 import pytest
@@ -12,6 +13,8 @@ from grader.classroom import Classroom
 from grader.plain import grade_plain
 from grader.units import units
 
+UNDRAWN = "--DisplayFormatter.active_types=text/plain"  # half of a lesson's time
+
 
 @pytest.mark.parametrize("unit", units(), ids=lambda unit: unit.name)
 def test_both_ways_give_the_points_that_the_checks_say(unit, tmp_path):
@@ -20,6 +23,7 @@ def test_both_ways_give_the_points_that_the_checks_say(unit, tmp_path):
     with warm_kernels(unit.imports):
         for grade in (engine.grade, grade_plain):
             classroom = Classroom(tmp_path / grade.__name__)
+            classroom.config.Execute.extra_arguments.append(UNDRAWN)
             release = classroom.prepare(unit)
             for student in students:
                 demo.submit(classroom, unit, student, release)

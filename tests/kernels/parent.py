@@ -108,6 +108,7 @@ def _become_kernel(wanted: dict[str, Any]) -> None:
     parent = f"--IPKernelApp.parent_handle={os.getppid()}"  # with which the kernel ends
     sys.argv[1:] = [*wanted["argv"], parent]
     IPKernelApp.launch_instance()
+    os._exit(0)  # Python would take its time to forget what was imported
 
 
 if __name__ == "__main__":
