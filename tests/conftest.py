@@ -18,8 +18,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Files that take minutes, longest first: no worker shall be left alone with one at the end.
 LONG = (
-    "test_plain.py", "test_units.py", "test_quiz.py", "test_grading.py", "test_killed.py",
-    "test_hostile.py", "test_formgrader.py",
+    "test_plain_training.py", "test_plain.py", "test_units.py", "test_quiz.py", "test_grading.py",
+    "test_killed.py", "test_hostile.py", "test_formgrader.py",
 )  # fmt: skip
 
 # nbgrader runs alembic by name.
