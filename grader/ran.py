@@ -49,7 +49,8 @@ class Ran:
     @property
     def reached(self) -> int:
         """The first cell that has not reported."""
-        reported = [frame.get("cell") for frame in self.of_cells]
+        told = (frame.get("cell") for frame in self.of_cells)
+        reported = {number for number in told if isinstance(number, int)}  # it may be anything
         return next(number for number in count() if number not in reported)
 
     @property

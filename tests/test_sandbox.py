@@ -6,6 +6,7 @@ from grader import demo
 from grader.bundle import bundle
 from grader.classroom import Classroom
 from grader.intake import take_in
+from grader.ran import Ran
 from grader.runners import run_to_its_end
 from grader.sandbox import Sandbox
 from grader.scores import make_job
@@ -77,6 +78,12 @@ def test_what_ends_a_submission_costs_no_hidden_case_before_it(box):
         "printed": "",
     }
     assert ran.fault == "its process ended by itself (exit status 3)"
+
+
+def test_the_first_cell_without_a_report_is_found_in_any_frames():
+    told = [{"cell": 1}, {"cell": [0]}, {"cell": 0}, {"cell": None}, {"cell": {}}, {}, {"cell": 3}]
+    assert Ran(told).reached == 2 and Ran([]).reached == 0
+    assert Ran([{"cell": 0}, {"asks": True}, {"cell": 1}]).reached == 1
 
 
 @pytest.mark.parametrize("name", ["03", "04"])  # 04 is the first with an optimizer
