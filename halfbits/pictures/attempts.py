@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from halfbits.formats import Format, Which, get_format
-from halfbits.pictures.figure import SMALL, WIDTH, Picture, color, style
+from halfbits.pictures.figure import SMALL, WIDTH, Picture, color
 from halfbits.pictures.theme import FORMAT_COLORS
 from halfbits.text import power, short
 
@@ -19,7 +20,6 @@ RIGHT, ASTRAY = FORMAT_COLORS["fp32"], FORMAT_COLORS["fp16"]
 HUGE = 2.0**100  # gaps from here on are wrong and would leave no room for the right ones
 
 
-@style()
 def draw_decoded(
     decode: Callable, exp_bits: int, man_bits: int, zoom: tuple[float, float] = (0, 4)
 ) -> Picture:
@@ -49,6 +49,17 @@ def draw_decoded(
     yours, problem = results_of(lambda bits: decode(bits, exp_bits, man_bits), patterns)
     right = [y for y, t in zip(yours, truth, strict=False) if _same(y, t)]
     astray = [y for y, t in zip(yours, truth, strict=False) if not _same(y, t)]
+    ends = f"from {short(zoom[0])} to {short(zoom[1])}"
+    said = problem or f"{len(right)} of all {len(patterns)} patterns are right"
+    wrong = "; long and orange: wrong" if _inside(astray, zoom) else ""
+    title = f"your values {ends}; {said}{wrong}"
+    alt = f"Values of your decode {ends} over those of the format: {said}. {_undrawn(truth, zoom)}"
+    return Picture(partial(_figure_of_decoded, truth, right, astray, zoom, title), alt)
+
+
+def _figure_of_decoded(
+    truth: list[float], right: list, astray: list, zoom: tuple[float, float], title: str
+) -> Figure:
     figure = Figure(figsize=(WIDTH, 1.5))
     axes = figure.subplots()
     _ticks(axes, 0, _inside(truth, zoom), "black")
@@ -59,12 +70,8 @@ def draw_decoded(
     axes.grid(False)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    ends = f"from {short(zoom[0])} to {short(zoom[1])}"
-    said = problem or f"{len(right)} of all {len(patterns)} patterns are right"
-    wrong = "; long and orange: wrong" if _inside(astray, zoom) else ""
-    axes.set_title(f"your values {ends}; {said}{wrong}", parse_math=False)
-    alt = f"Values of your decode {ends} over those of the format: {said}. {_undrawn(truth, zoom)}"
-    return Picture(figure, alt)
+    axes.set_title(title, parse_math=False)
+    return figure
 
 
 def _undrawn(truth: Sequence[float], zoom: tuple[float, float]) -> str:
@@ -77,7 +84,6 @@ def _undrawn(truth: Sequence[float], zoom: tuple[float, float]) -> str:
     )
 
 
-@style()
 def draw_ulp(ulp: Callable, which: Which) -> Picture:
     """Show ``ulp(x, dtype)`` over the true gaps around a format's smallest normal number.
 
@@ -93,6 +99,18 @@ def draw_ulp(ulp: Callable, which: Which) -> Picture:
     yours, problem = results_of(lambda x: ulp(x, fmt.dtype), places)
     truth = [fmt.ulp(x) for x in places]
     right = sum(map(_same, yours, truth))
+    said = problem or f"{right} of {len(places)} gaps are right"
+    alt = (
+        f"The gaps of {fmt.name} as a staircase that is level up to twice the smallest normal "
+        f"number, {power(2, fmt.min_exponent)}, and then doubles at each power of two; "
+        f"your ulp over it: {said}."
+    )
+    return Picture(partial(_figure_of_ulp, fmt, places, truth, yours, said), alt)
+
+
+def _figure_of_ulp(
+    fmt: Format, places: list[float], truth: list[float], yours: list, said: str
+) -> Figure:
     figure = Figure(figsize=(WIDTH, 3))
     axes = figure.subplots()
     # Each gap holds from its number to the next one.
@@ -117,16 +135,10 @@ def draw_ulp(ulp: Callable, which: Which) -> Picture:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(_power_label)
     axes.set(xlabel="x", ylabel="gap at x")
-    said = problem or f"{right} of {len(places)} gaps are right"
     axes.set_title(
         f"broad and grey: the gaps of {fmt.name}; thin: your ulp ({said})", parse_math=False
     )
-    alt = (
-        f"The gaps of {fmt.name} as a staircase that is level up to twice the smallest normal "
-        f"number, {power(2, fmt.min_exponent)}, and then doubles at each power of two; "
-        f"your ulp over it: {said}."
-    )
-    return Picture(figure, alt)
+    return figure
 
 
 def _power_label(x: float, _: int | None = None) -> str:

@@ -11,7 +11,7 @@ import html
 import io
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any
@@ -105,7 +105,8 @@ class Picture(Shown):
     Parameters
     ----------
     figure
-        Drawn under :func:`style`. It is closed for pyplot, so that it appears once only.
+        Drawn under :func:`style`, or a function that draws it when it is first looked at. It is
+        closed for pyplot, so that it appears once only.
     alt
         What the picture shows, in words and numbers, for those who cannot see it.
 
@@ -115,12 +116,21 @@ class Picture(Shown):
         If ``alt`` is empty.
     """
 
-    def __init__(self, figure: Figure, alt: str) -> None:
+    def __init__(self, figure: Figure | Callable[[], Figure], alt: str) -> None:
         if not alt.strip():
             raise ValueError("say in alt what the picture shows")
         super().__init__(self._element, alt)
-        self.figure = figure
-        _close(figure)
+        if isinstance(figure, Figure):
+            self.figure = figure
+            _close(figure)
+        else:
+            self._draw = figure
+
+    @cached_property
+    def figure(self) -> Figure:
+        """The figure itself."""
+        with style():
+            return self._draw()
 
     @cached_property
     def svg(self) -> str:
