@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from decimal import Decimal
 from fractions import Fraction
@@ -16,6 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 
 import halfbits.pictures.bits
 from browser.lab import Lab, write_notebook
+from browser.play import call, load_source
 from halfbits.formats import FORMATS
 from halfbits.pictures.bits import explore
 from halfbits.typed import parse
@@ -23,28 +23,19 @@ from halfbits.typed import parse
 pytestmark = pytest.mark.browser
 
 ALL = list(FORMATS)
-LOAD = """async source => {
-    const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    window.bits = (await import(url)).arithmetic;
-}"""
 
 
 @pytest.fixture
 def js(browser_page: Page) -> Page:
     """A page in which ``bits`` is the arithmetic of bits.js."""
     source = Path(halfbits.pictures.bits.__file__).with_suffix(".js").read_text(encoding="utf-8")
-    browser_page.evaluate(LOAD, source)
+    load_source(browser_page, source)
+    browser_page.evaluate("window.bits = module.arithmetic")
     return browser_page
 
 
 def described(name: str) -> dict:
     return explore(name).formats[0]
-
-
-def call(page: Page, function: str, *arguments: object) -> list:
-    """Call a JavaScript function; JSON travels much faster than Playwright's own encoding."""
-    code = f"text => JSON.stringify(({function})(...JSON.parse(text)))"
-    return json.loads(page.evaluate(code, json.dumps(arguments)))
 
 
 def js_encode(page: Page, name: str, texts: list[str]) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from itertools import product
 
@@ -11,77 +10,29 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from browser.lab import Lab, write_notebook
+from browser.play import call, load, mount, press, said
 from halfbits.formats import FORMATS
 from halfbits.pictures.cancellation import Difference, cancellation_explorer, close_pair
 from halfbits.pictures.cancellation import tell as tell_difference
-from halfbits.pictures.page import for_page, page_module
+from halfbits.pictures.page import for_page
 from halfbits.pictures.steps import step_explorer
 from halfbits.pictures.steps import tell as tell_step
 from halfbits.pictures.stochastic import stochastic_explorer
 from halfbits.pictures.sums import sum_explorer
-from halfbits.pictures.widget import TextWidget
 from halfbits.summation import running_sum
 
 pytestmark = pytest.mark.browser
 
 ROUNDED = ("fp16", "bf16", "fp32", "fp8_e4m3fn", "fp8_e5m2")
-LOAD = """async source => {
-    const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    window.module = await import(url);
-}"""
-FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
-MOUNT = """([state, css]) => {
-    const el = document.createElement("div");
-    const style = Object.assign(document.createElement("style"), { textContent: css });
-    document.body.replaceChildren(style, el);
-    window.state = state;
-    const set = (key, value) => { state[key] = value; };
-    const model = { get: key => state[key], set, save_changes() {} };
-    module.default.render({ model, el });
-}"""
-
-
-def load(page: Page, name: str, *functions: str) -> None:
-    """Import a widget's module; ``module`` has these functions of it, too."""
-    page.evaluate(LOAD, f"{page_module(name)}\nexport {{ {', '.join(functions)} }};")
-
-
-def mount(page: Page, widget: TextWidget, name: str) -> Locator:
-    """Render a widget without a notebook; ``state`` is what it keeps."""
-    load(page, name)
-    own = set(widget.trait_names(sync=True)) - set(TextWidget.class_trait_names(sync=True))
-    page.evaluate(
-        MOUNT, [{key: getattr(widget, key) for key in own - {"_esm", "_css"}}, widget._css]
-    )
-    page.evaluate(FRAMES)  # it takes its width in the next one
-    return page.locator(".halfbits-play")
-
-
-def call(page: Page, function: str, *arguments: object) -> list:
-    """Call a JavaScript function; JSON travels fast, and Infinity and NaN become words."""
-    code = f"""text => JSON.stringify(({function})(...JSON.parse(text)),
-        (_, x) => typeof x === "number" && !Number.isFinite(x) ? String(x) : x)"""
-    return json.loads(page.evaluate(code, json.dumps(arguments)))
 
 
 def numbers(found: list) -> list[float]:
     return [float(x) for x in found]
 
 
-def said(widget: Locator) -> str:
-    return widget.get_by_role("status").inner_text().replace("\n", " ")
-
-
 def click(widget: Locator, name: str, times: int) -> None:
     many = "(button, times) => { for (let i = 0; i < times; i += 1) button.click(); }"
     widget.get_by_role("button", name=name).evaluate(many, times)
-
-
-def press(widget: Locator, label: str, *keys: str) -> None:
-    slider = widget.get_by_role("slider", name=label)
-    slider.focus()
-    for key in keys:
-        slider.press(key)
 
 
 # ------------------------------------------------------------------ The arithmetic

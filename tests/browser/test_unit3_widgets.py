@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from itertools import product
@@ -13,62 +12,19 @@ import torch
 from playwright.sync_api import Locator, Page, expect
 
 from browser.lab import Lab, write_notebook
+from browser.play import call, load, mount, press, said
 from halfbits.formats import FORMATS
 from halfbits.gradients import KINDS, recorded_histogram
 from halfbits.overflow import trace
 from halfbits.pictures.gradient_explorer import gradient_explorer, percent
 from halfbits.pictures.overflow_explorer import overflow_explorer
-from halfbits.pictures.page import for_page, page_module, page_style
+from halfbits.pictures.page import for_page
 from halfbits.pictures.softmax_explorer import softmax_explorer
 from halfbits.pictures.variance_explorer import variance_explorer
-from halfbits.pictures.widget import TextWidget
 from halfbits.softmax import FORMULAS, TEMPERATURES, compute
 from halfbits.variance import MEANS, all_variances
 
 pytestmark = pytest.mark.browser
-
-LOAD = """async source => {
-    const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    window.module = await import(url);
-}"""
-MOUNT = """([state, css]) => {
-    const style = Object.assign(document.createElement("style"), { textContent: css });
-    const el = document.createElement("div");
-    document.body.replaceChildren(style, el);
-    module.default.render({ model: { get: key => state[key] }, el });
-}"""
-
-
-def load(page: Page, name: str, *functions: str) -> None:
-    """Import a widget's module; ``module`` has these functions of it, too."""
-    page.evaluate(LOAD, f"{page_module(name)}\nexport {{ {', '.join(functions)} }};")
-
-
-def mount(page: Page, widget: TextWidget, name: str) -> Locator:
-    """Render a widget without a notebook."""
-    load(page, name)
-    own = set(widget.trait_names(sync=True)) - set(TextWidget.class_trait_names())
-    state = {key: getattr(widget, key) for key in own if not key.startswith("_")}
-    page.evaluate(MOUNT, [state, page_style(name)])
-    return page.locator(".halfbits-play")
-
-
-def call(page: Page, function: str, *arguments: object) -> list:
-    """Call a JavaScript function; Infinity and NaN come back as words."""
-    code = f"""text => JSON.stringify(({function})(...JSON.parse(text)),
-        (_, x) => typeof x === "number" && !Number.isFinite(x) ? String(x) : x)"""
-    return json.loads(page.evaluate(code, json.dumps(arguments)))
-
-
-def said(widget: Locator) -> str:
-    return widget.get_by_role("status").inner_text().replace("\n", " ")
-
-
-def press(widget: Locator, label: str, *keys: str) -> None:
-    slider = widget.get_by_role("slider", name=label)
-    slider.focus()
-    for key in keys:
-        slider.press(key)
 
 
 def drag(page: Page, target: Locator, start: tuple[float, float], by: float) -> None:

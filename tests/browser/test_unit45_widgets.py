@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,25 +12,13 @@ from playwright.sync_api import Locator, Page, expect
 from torch import nn
 
 from browser.lab import Lab, write_notebook
+from browser.play import call, load
 from halfbits.memory import activation_bytes_of
 from halfbits.pictures.clipping import clip_orders
 from halfbits.pictures.dtypes import network_dtypes
 from halfbits.pictures.loss_scale import scale_trace
-from halfbits.pictures.page import page_module
 
 pytestmark = pytest.mark.browser
-
-LOAD = """async source => {
-    const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    Object.assign(window, await import(url));
-}"""
-
-
-def call(page: Page, module: str, function: str, *arguments: object) -> list:
-    """Call a JavaScript function with what a widget's module exports."""
-    page.evaluate(LOAD, page_module(module))
-    code = f"text => JSON.stringify(({function})(...JSON.parse(text)))"
-    return json.loads(page.evaluate(code, json.dumps(arguments)))
 
 
 def test_the_pages_scale_is_torchs_in_lock_step(browser_page: Page) -> None:
@@ -47,15 +34,16 @@ def test_the_pages_scale_is_torchs_in_lock_step(browser_page: Page) -> None:
         }
         runs.append((settings, (rng.random(60) < 0.15).tolist()))
     code = """runs => runs.map(([settings, events]) => {
-        let scaler = scaling.startScaler(settings);
+        let scaler = module.scaling.startScaler(settings);
         return events.map(bad => {
             const before = scaler.scale;
-            const { skipped, after } = scaling.stepScaler(scaler, settings, bad);
+            const { skipped, after } = module.scaling.stepScaler(scaler, settings, bad);
             scaler = after;
             return [before, skipped];
         });
     })"""
-    traces = call(browser_page, "scaler", code, runs)
+    load(browser_page, "scaler")
+    traces = call(browser_page, code, runs)
     for (settings, events), trace in zip(runs, traces, strict=True):
         ours = [(float(scale), skipped) for scale, skipped in trace]
         assert ours == torch_trace(settings, events)
@@ -83,31 +71,34 @@ def torch_trace(settings: dict, events: list[bool]) -> list[tuple[float, bool]]:
 
 def test_the_page_overflows_where_python_does(browser_page: Page) -> None:
     code = """(settings, count) => {
-        let scaler = scaling.startScaler(settings);
+        let scaler = module.scaling.startScaler(settings);
         return Array.from({ length: count }, () => {
             const before = scaler.scale;
-            const { skipped, after } = scaling.stepScaler(scaler, settings, false);
+            const { skipped, after } = module.scaling.stepScaler(scaler, settings, false);
             scaler = after;
             return [before, skipped];
         });
     }"""
     settings = {"init": 16, "growth": 2, "backoff": 0.5, "interval": 3, "gradient": -4}
-    trace = call(browser_page, "scaler", code, settings, 50)
+    load(browser_page, "scaler")
+    trace = call(browser_page, code, settings, 50)
     ours = scale_trace(50, growth_interval=3, largest_gradient=2.0**-4)
     assert [tuple(step) for step in trace] == [tuple(step) for step in ours]
 
 
 def test_the_page_counts_bytes_as_python_does(browser_page: Page) -> None:
     cases = list(itertools.product((1, 64, 4096), (32, 256, 4096), (1, 5, 24), ("GELU", "ReLU")))
-    code = "cases => cases.map(c => Object.values(activations.savedBytes(...c)))"
-    counts = call(browser_page, "activations", code, cases)
+    code = "cases => cases.map(c => Object.values(module.activations.savedBytes(...c)))"
+    load(browser_page, "activations")
+    counts = call(browser_page, code, cases)
     assert counts == [list(activation_bytes_of(*case).values()) for case in cases]
 
 
 def test_the_page_clips_as_python_does(browser_page: Page) -> None:
     cases = list(itertools.product(((0.3, 0.4), (-2, 1.5), (0, 0)), (1, 1024, 65536), (0.1, 1, 2)))
-    code = "cases => cases.map(c => Object.values(clips.clipOrders(...c)))"
-    kept = call(browser_page, "clipping", code, cases)
+    code = "cases => cases.map(c => Object.values(module.clips.clipOrders(...c)))"
+    load(browser_page, "clipping")
+    kept = call(browser_page, code, cases)
     np.testing.assert_allclose(kept, [clip_orders(*case) for case in cases], rtol=1e-14)
 
 

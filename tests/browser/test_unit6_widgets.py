@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,32 +10,24 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from browser.lab import Lab, write_notebook
+from browser.play import call, load
 from halfbits.pictures.amdahl import amdahl_share, amdahl_speedup, published_speedups
-from halfbits.pictures.page import page_module
 
 pytestmark = pytest.mark.browser
 
-LOAD = """async source => {
-    const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    Object.assign(window, await import(url));
-}"""
-
-
-def call(page: Page, function: str, *arguments: object) -> list:
-    """Call a JavaScript function with what the widget's module exports."""
-    page.evaluate(LOAD, page_module("amdahl"))
-    code = f"text => JSON.stringify(({function})(...JSON.parse(text)))"
-    return json.loads(page.evaluate(code, json.dumps(arguments)))
-
 
 def test_the_page_computes_as_python_does(browser_page: Page) -> None:
+    load(browser_page, "amdahl")
     cases = list(itertools.product((0, 0.25, 0.8, 1), (1, 2, 16, 64)))
-    found = call(browser_page, "cases => cases.map(c => amdahl.speedupOf(...c))", cases)
+    found = call(browser_page, "cases => cases.map(c => module.amdahl.speedupOf(...c))", cases)
     np.testing.assert_allclose(found, [amdahl_speedup(*case) for case in cases], rtol=1e-14)
     cases = [(1, 1), (2, 4), (2.99, 16), (2.84, 64), (16, 16)]
-    found = call(browser_page, "cases => cases.map(c => amdahl.shareFor(...c))", cases)
+    code = "cases => cases.map(c => module.amdahl.shareFor(...c))"
+    found = call(browser_page, code, cases)
     np.testing.assert_allclose(found, [amdahl_share(*case) for case in cases], rtol=1e-14)
-    assert call(browser_page, "cases => cases.map(c => amdahl.shareFor(...c))", [(3, 2)]) == [None]
+    assert call(
+        browser_page, "cases => cases.map(c => module.amdahl.shareFor(...c))", [(3, 2)]
+    ) == [None]
 
 
 def test_the_widget_answers_in_jupyterlab(lab: Lab, tmp_path: Path) -> None:

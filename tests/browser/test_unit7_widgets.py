@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,39 +10,31 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from browser.lab import Lab, write_notebook
+from browser.play import call, load
 from halfbits.intervals import gap_in_errors, wilson
 from halfbits.pictures.intervals import STEPS, examples_at
-from halfbits.pictures.page import page_module
 
 pytestmark = pytest.mark.browser
-
-LOAD = """async source => {
-    const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    Object.assign(window, await import(url));
-}"""
-
-
-def call(page: Page, function: str, *arguments: object) -> list:
-    page.evaluate(LOAD, page_module("intervals"))
-    code = f"text => JSON.stringify(({function})(...JSON.parse(text)))"
-    return json.loads(page.evaluate(code, json.dumps(arguments)))
 
 
 def test_the_page_computes_intervals_as_python_does(browser_page: Page) -> None:
     cases = list(itertools.product((0.0, 0.5, 0.9223, 1.0), (1, 100, 10_000, 1_000_000)))
-    ends = call(browser_page, "cases => cases.map(c => intervals.wilson(...c))", cases)
+    load(browser_page, "intervals")
+    ends = call(browser_page, "cases => cases.map(c => module.intervals.wilson(...c))", cases)
     np.testing.assert_allclose(ends, [wilson(*case) for case in cases], atol=1e-14)
 
 
 def test_the_page_computes_gaps_as_python_does(browser_page: Page) -> None:
     cases = list(itertools.product((0.0, 0.92, 1.0), (0.0, 0.91, 1.0), (100, 10_000)))
-    gaps = call(browser_page, "cases => cases.map(c => intervals.gapInErrors(...c))", cases)
+    load(browser_page, "intervals")
+    gaps = call(browser_page, "cases => cases.map(c => module.intervals.gapInErrors(...c))", cases)
     np.testing.assert_allclose(gaps, [gap_in_errors(*case) for case in cases], rtol=1e-12)
 
 
 def test_the_slider_has_the_same_places(browser_page: Page) -> None:
     steps = list(range(STEPS + 1))
-    places = call(browser_page, "steps => steps.map(intervals.examplesAt)", steps)
+    load(browser_page, "intervals")
+    places = call(browser_page, "steps => steps.map(module.intervals.examplesAt)", steps)
     assert places == [examples_at(step) for step in steps]
 
 
