@@ -75,9 +75,10 @@ def _plain(body: bytearray) -> Any:
     if sum(map(body.count, b"{[,")) > PIECES:
         return None
     try:
-        value = json.loads(body)
-        json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):  # a lone surrogate is a ValueError, too
+        value = json.loads(body.decode())
+        if b"\\u" in body:  # perhaps a lone surrogate, which is a ValueError, too
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
         return None
     return value if _depth(value) <= DEEPEST else None
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import signal
 import struct
 import sys
 import warnings
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from halfbits.checking import observe as observing
-from halfbits.checking.codec import NotPlain, decode, encode, items
+from halfbits.checking.codec import NotPlain, decode, encode, items, length
 from halfbits.checking.observe import NotAttempted, observe
 
 scalars = st.none() | st.booleans() | st.integers() | st.text() | st.floats()
@@ -60,6 +61,26 @@ def test_a_long_list_of_floats_is_one_short_piece():
     assert items(encode([*values, 1])) == [encode(value) for value in [*values, 1]]
 
 
+def test_a_long_list_of_integers_is_one_short_piece():
+    values = [-(2**63), 2**63 - 1, 0, -1, signal.SIGINT.value, *range(60_000, 60_100)]
+    packed = encode(values)
+    assert decode(json.loads(json.dumps(packed))) == values
+    assert {type(value) for value in decode(packed)} == {int}
+    assert packed == encode([np.int64(value) for value in values])
+    assert packed == encode(
+        [signal.SIGINT if value == signal.SIGINT else value for value in values]
+    )
+    assert len(json.dumps(packed)) < 12 * len(values)
+    assert items(packed) == values and length(packed) == len(values)
+
+
+@pytest.mark.parametrize("other", [2**63, True, 1.0, "1"])
+def test_one_other_item_makes_it_an_ordinary_list(other):
+    values = [*range(100), other]
+    assert items(encode(values)) == [encode(value) for value in values]
+    assert str(decode(encode(values))) == str(values)
+
+
 def test_dtypes_and_ranges():
     assert decode(encode([torch.bfloat16, range(3, 9, 2)])) == [torch.bfloat16, range(3, 9, 2)]
 
@@ -79,7 +100,8 @@ def test_deep_nesting_is_refused():
 
 
 @pytest.mark.parametrize(
-    "junk", [{"float": 1}, {"dtype": "nn"}, {"x": 1}, {"tuple": 3}, {"floats": 2}, 1.5]
+    "junk",
+    [{"float": 1}, {"dtype": "nn"}, {"x": 1}, {"tuple": 3}, {"floats": 2}, {"integers": [1]}, 1.5],
 )
 def test_junk_is_refused(junk):
     with pytest.raises(ValueError, match="not encoded data"):

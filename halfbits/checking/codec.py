@@ -1,13 +1,14 @@
 """Plain data as JSON: what may cross the line between a student's process and a judge.
 
 None, booleans, integers, strings, floats by their bits, dtypes by name, tensors as dtype, shape
-and bytes, and lists, tuples and dicts of these; a long list of floats in one piece. Nothing is ever
-pickled.
+and bytes, and lists, tuples and dicts of these; a long list of floats or of integers in one piece.
+Nothing is ever pickled.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import math
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 
 MAX_DEPTH = 16
 MAX_ITEMS = 1_000_000
-MANY_FLOATS = 16  # a list of so many is written as one piece: twenty times faster and shorter
+MANY = 16  # numbers: a list of so many is written as one piece, twenty times faster and shorter
 MAX_BITS = 10_000  # of an integer: Python refuses to write much longer ones
 
 
@@ -59,11 +60,7 @@ def encode(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list | tuple | dict) and len(value) > MAX_ITEMS:
         raise NotPlain(f"it has {len(value):,} items, more than {MAX_ITEMS:,}")
     if isinstance(value, list):
-        return (
-            _encode_floats(value)
-            or _encode_integers(value)
-            or [encode(item, depth + 1) for item in value]
-        )
+        return _encode_numbers(value) or [encode(item, depth + 1) for item in value]
     if isinstance(value, tuple):
         return {"tuple": [encode(item, depth + 1) for item in value]}
     if isinstance(value, dict):
@@ -89,6 +86,8 @@ def decode(data: Any) -> Any:
             return float.fromhex(text)
         case {"floats": str(text)}:
             return np.frombuffer(base64.b64decode(text), np.float64).tolist()
+        case {"integers": str(text)}:
+            return np.frombuffer(base64.b64decode(text), np.int64).tolist()
         case {"dtype": str(name)} if isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
         case {"range": [int(start), int(stop), int(step)]}:
@@ -105,36 +104,40 @@ def decode(data: Any) -> Any:
 def length(encoded: Any) -> int:
     """How many items an encoded list has."""
     match encoded:
-        case {"floats": str(text)}:
-            return len(base64.b64decode(text)) // np.dtype(np.float64).itemsize
+        case {"floats": str(text)} | {"integers": str(text)}:
+            return (3 * len(text) // 4 - text[-2:].count("=")) // 8  # without decoding it
     return len(decode(encoded) if isinstance(encoded, dict) else encoded)
 
 
 def items(encoded: Any) -> list:
     """The encoded items of an encoded list."""
-    many = isinstance(encoded, dict) and "floats" in encoded
+    many = isinstance(encoded, dict) and encoded.keys() & {"floats", "integers"}
     return [encode(value) for value in decode(encoded)] if many else encoded
 
 
-def _encode_floats(values: list) -> dict[str, str] | None:
-    """A long list that holds nothing but floats, by their bits, else None."""
-    if len(values) < MANY_FLOATS:
+def _encode_numbers(values: list) -> dict[str, str] | None:
+    """A long list of nothing but floats, by their bits, or of 64-bit integers, else None."""
+    if len(values) < MANY:
         return None
-    plain = values
-    if set(map(type, values)) != {float}:
-        plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-        if not all(isinstance(value, float) for value in plain):
-            return None
-    array = np.array(plain, np.float64)
-    array[np.isnan(array)] = math.nan  # one NaN: payloads mean nothing
-    return {"floats": base64.b64encode(array.tobytes()).decode()}
+    kinds = set(map(type, values))
+    if kinds not in ({float}, {int}):
+        values = [value.item() if isinstance(value, np.generic) else value for value in values]
+        kinds = {_kind(value) for value in values}
+    if kinds == {float}:
+        array = np.array(values, np.float64)
+        array[np.isnan(array)] = math.nan  # one NaN: payloads mean nothing
+        return {"floats": base64.b64encode(array.tobytes()).decode()}
+    if kinds == {int}:
+        with contextlib.suppress(OverflowError):
+            array = np.array(list(map(int, values)), np.int64)
+            return {"integers": base64.b64encode(array.tobytes()).decode()}
+    return None
 
 
-def _encode_integers(values: list) -> list[int] | None:
-    """A list that holds nothing but integers that can be written, else None."""
-    if set(map(type, values)) != {int} or max(map(int.bit_length, values)) > MAX_BITS:
-        return None
-    return list(values)
+def _kind(value: Any) -> type:
+    if isinstance(value, float):
+        return float
+    return int if isinstance(value, int) and not isinstance(value, bool) else type(value)
 
 
 def _encode_tensor(tensor: torch.Tensor) -> dict[str, Any]:
