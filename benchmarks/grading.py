@@ -26,7 +26,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
-INSIDE = ROOT / "grader" / "inside"
+INSIDE = ROOT / "grader" / "running" / "inside"
 sys.path[:0] = [str(ROOT), str(INSIDE)]
 
 from benchmarks.machine import measured_here  # noqa: E402

@@ -23,7 +23,7 @@ from grader import build, kept
 from grader.classroom import Classroom
 from grader.units import Unit
 
-JUDGES = ("build", "bundle", "exercise", "intake", "scores")
+JUDGES = ("build", "bundle", "exercise", "intake", "reading", "scores")
 HERE = Path(__file__).parent
 KEPT = ".built"
 
@@ -152,4 +152,4 @@ def _code_fingerprint() -> bytes:
     """Of the code that runs submissions and judges them."""
     ours = [HERE / f"{name}.py" for name in JUDGES]
     library = [*kept.LIBRARY.rglob("*.py"), *kept.LIBRARY.glob("*.pyi")]
-    return kept.digest([*library, *(HERE / "inside").glob("*.py"), *ours]).encode()
+    return kept.digest([*library, *(HERE / "running" / "inside").glob("*.py"), *ours]).encode()

@@ -119,14 +119,14 @@ def _nbgrader_config(root: Path) -> Config:
     config.CourseDirectory.db_url = f"sqlite:///{root / 'gradebook.db'}"
     config.Execute.timeout = CELL_TIMEOUT
     config.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"]
-    config.GenerateFeedback.exporter_class = "grader.feedback.PageExporter"
+    config.GenerateFeedback.exporter_class = "grader.pages.feedback.PageExporter"
     config.GenerateFeedback.preprocessors = [
-        "grader.feedback.Points",
-        "grader.feedback.HideTests",
-        "grader.feedback.SafePage",
+        "grader.pages.feedback.Points",
+        "grader.pages.feedback.HideTests",
+        "grader.pages.feedback.SafePage",
     ]
-    config.HTMLExporter.preprocessors = ["grader.formgrader.SafeCells"]
-    config.HTMLExporter.filters = {"markdown2html": "grader.pages.markdown_html"}
+    config.HTMLExporter.preprocessors = ["grader.pages.formgrader.SafeCells"]
+    config.HTMLExporter.filters = {"markdown2html": "grader.pages.cells.markdown_html"}
     config.PageExporter.preprocessors = []  # it has its own
     config.HTMLExporter.extra_template_basedirs = [str(TEMPLATES), nbgrader_templates]
     return config

@@ -1,13 +1,12 @@
 """Grade many submissions at once: jobs run elsewhere, one writer, nothing run twice.
 
-Jobs run in sandboxes (:mod:`grader.runners`); this thread alone judges and writes to the gradebook,
-a submission at a time. So a kill at any moment loses at most what was running, and the same command
-goes on with the rest.
+Jobs run in sandboxes (:mod:`grader.running.runners`); this thread alone judges and writes to the
+gradebook, a submission at a time. So a kill at any moment loses at most what was running, and the
+same command goes on with the rest.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -20,18 +19,18 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 from nbgrader.api import Gradebook, SubmittedAssignment
 
-from grader import runners
 from grader.bundle import Bundle, bundle
 from grader.classroom import Classroom
-from grader.intake import MAX_NOTEBOOK, Submission, Unreadable, read_bounded, take_in
+from grader.intake import Submission, take_in
 from grader.lateness import earned, penalty, settle
 from grader.problem import Problem
-from grader.ran import Limits, Ran
-from grader.record import Entry, history, history_folder, now, record, remember
+from grader.record import Entry, history_folder, now, record, remember
 from grader.results import Result, find_graded, recorded
-from grader.runners import Runner
+from grader.running import runners
+from grader.running.ran import Limits, Ran
+from grader.running.runners import Runner
+from grader.unchanged import fingerprint, on_record, still_holds
 from grader.units import Unit
-from halfbits.quizzes.answers import ANSWERS_FILE
 
 if TYPE_CHECKING:  # it needs PyTorch, which is imported while the sandboxes start
     from grader.scores import Graded
@@ -100,11 +99,11 @@ def grade(
         gradebook = opened.enter_context(classroom.gradebook())
         units = dict.fromkeys(unit for _, unit in work)
         bundles = {unit: bundle(classroom, unit, options.dry_run) for unit in units}
-        marks = [_fingerprint(classroom, bundles[unit], unit, name) for name, unit in work]
+        marks = [fingerprint(classroom, bundles[unit], unit, name) for name, unit in work]
         todo = []
         for (student, unit), mark in zip(work, marks, strict=True):
-            last = _on_record(classroom, gradebook, unit, student)
-            if options.force or not last or not _still_holds(last, mark, options.limits):
+            last = on_record(classroom, gradebook, unit, student)
+            if options.force or not last or not still_holds(last, mark, options.limits):
                 todo.append((student, unit, mark))
             else:
                 yield _unchanged(classroom, gradebook, student, unit, last, options.dry_run)
@@ -119,7 +118,7 @@ def grade(
 def _runner(options: Options, work: list[tuple[str, Unit]]) -> AbstractContextManager[Runner]:
     modules = tuple(sorted(set().union(*(unit.imports for _, unit in work))))
     if options.scheduler:
-        from grader.cluster import cluster
+        from grader.running.cluster import cluster
 
         return cluster(options.scheduler, options.limits, modules, options.tls)
     count = min(options.workers or os.cpu_count() or 1, len(work))
@@ -206,32 +205,6 @@ def _score_with_marks(
         marks |= {g.name: g.manual_score for g in notebook.grades if g.manual_score is not None}
     score = float(sum(marks.get(name, points) or 0 for name, points in graded.scores.items()))
     return score - ((penalty(classroom, earlier, score) or 0) if earlier else 0)
-
-
-def _on_record(
-    classroom: Classroom, gradebook: Gradebook, unit: Unit, student: str
-) -> Entry | None:
-    """The last grading run of a submission that has a grade."""
-    entries = history(classroom, unit, student)
-    return entries[-1] if entries and find_graded(gradebook, student, unit) else None
-
-
-def _still_holds(last: Entry, mark: str, limits: Limits) -> bool:
-    """Whether nothing has changed; where a run was ended, its limits count, too."""
-    ended = last.fault and last.usage
-    return last.fingerprint == mark and not (ended and last.limits != asdict(limits))
-
-
-def _fingerprint(classroom: Classroom, built: Bundle, unit: Unit, student: str) -> str:
-    """Of all that a grade depends on; an unreadable file counts by what is wrong with it."""
-    mark = hashlib.sha256(built.fingerprint.encode())
-    folder = classroom.path("submitted", student, unit)
-    for name in (f"{unit.name}.ipynb", ANSWERS_FILE):
-        try:
-            mark.update(b"+" + read_bounded(folder / name, MAX_NOTEBOOK))
-        except (FileNotFoundError, Unreadable) as problem:
-            mark.update(b"-" + type(problem).__name__.encode() + str(problem).encode()[:100])
-    return mark.hexdigest()
 
 
 @contextmanager

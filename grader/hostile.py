@@ -20,8 +20,8 @@ import nbformat
 from grader import demo, engine
 from grader.classroom import Classroom
 from grader.problem import Problem
-from grader.ran import Limits
 from grader.results import Result
+from grader.running.ran import Limits
 from grader.tables import table
 from grader.units import ROOT, Unit
 from grader.watch import Watch, environment, lay_canaries, spoiled, watching

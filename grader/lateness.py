@@ -15,8 +15,8 @@ from nbgrader.preprocessors import AssignLatePenalties
 from nbgrader.utils import parse_utc
 
 from grader.classroom import OWN_CONFIG, Classroom
-from grader.intake import Unreadable, read_bounded
 from grader.problem import Problem
+from grader.reading import Unreadable, read_bounded
 
 TIMESTAMP = "timestamp.txt"
 

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from grader.markdown import BadTex, render, render_line
+from grader.pages.markdown import BadTex, render, render_line
 from grader.problem import Problem
 from halfbits.typed import parse
 

@@ -21,8 +21,8 @@ from nbgrader.api import Gradebook, SubmittedNotebook
 from nbgrader.utils import compute_checksum
 
 from grader.classroom import Classroom
-from grader.intake import MAX_NOTEBOOK, Unreadable, read_bounded
 from grader.lateness import TIMESTAMP, settle
+from grader.reading import MAX_NOTEBOOK, Unreadable, read_bounded
 from grader.units import Unit
 from halfbits.quizzes.answers import ANSWERS_FILE
 

@@ -19,7 +19,7 @@ from nbgrader.utils import determine_grade
 from grader.build import QUIZ_SCORE
 from grader.bundle import Bundle
 from grader.intake import Submission
-from grader.ran import Ran
+from grader.running.ran import Ran
 from halfbits.checking import DRIVERS_FILE
 from halfbits.checking.judge import judge
 from halfbits.checking.observe import Observation

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from grader import feedback
 from grader.classroom import Classroom
+from grader.pages import feedback
 from grader.plain import grade_plain
 from grader.problem import Problem
 from grader.results import Result

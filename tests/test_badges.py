@@ -15,13 +15,13 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import OKPKey
 
-from grader import badges
 from grader.__main__ import main
-from grader.badge_picture import draw
+from grader.awards import badges
+from grader.awards.badge_picture import draw
+from grader.awards.credential import BAKED, Award, bake, credential, sign
+from grader.awards.keys import load_key
+from grader.awards.verify import claims_of, verify
 from grader.classroom import Classroom
-from grader.credential import BAKED, Award, bake, credential, sign
-from grader.keys import load_key
-from grader.verify import claims_of, verify
 
 DATA = Path(__file__).parent / "data"
 SCHEMA = "tests/fixtures/ob_schemas/ob_v3p0_achievementcredential_schema.json"
@@ -252,7 +252,7 @@ def test_picture_has_words_for_those_who_cannot_see_it(key):
 def test_the_ring_holds_a_third_as_float16_does():
     import torch
 
-    from grader.badge_picture import BITS
+    from grader.awards.badge_picture import BITS
 
     pattern = torch.tensor(1 / 3, dtype=torch.float16).view(torch.int16).item()
     assert f"{pattern:016b}" == BITS

@@ -9,9 +9,9 @@ import zipfile
 import nbformat
 import pytest
 
-from grader import handout
 from grader.__main__ import main
 from grader.build import lesson_solutions
+from grader.exchange import handout
 from grader.units import ROOT, find_units
 from halfbits.checking import CheckFailed, payload
 

@@ -23,13 +23,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from grader import cluster as cluster_module
 from grader import demo, engine, hostile
 from grader.classroom import Classroom
-from grader.cluster import _certificates, _security, cluster
 from grader.problem import Problem
-from grader.ran import Limits, Ran
 from grader.record import history
+from grader.running import cluster as cluster_module
+from grader.running.cluster import _certificates, _security, cluster
+from grader.running.ran import Limits, Ran
 from grader.units import ROOT, Unit
 
 UNIT = Unit(hostile.FOLDER / "97_hostile")

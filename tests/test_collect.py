@@ -13,15 +13,15 @@ import pytest
 from filelock import FileLock
 from nbgrader.utils import parse_utc
 
-from grader import archive
 from grader.__main__ import main
 from grader.classroom import Classroom
-from grader.collect import collect
 from grader.engine import LOCK
+from grader.exchange import archive, entries
+from grader.exchange.collect import collect
+from grader.exchange.whose import owner, safe_id
 from grader.lateness import TIMESTAMP
 from grader.problem import Problem
 from grader.units import find_units
-from grader.whose import owner, safe_id
 
 UNITS = find_units([])
 ONE, TWO = "01_number_formats", "02_rounding"
@@ -243,7 +243,7 @@ def test_the_zip_says_when_unless_it_was_stamped_by_the_download(room):
 def test_utc_in_a_zip_counts_before_local_time():
     entry = zipfile.ZipInfo("x", (2026, 3, 4, 5, 6, 8))
     entry.extra = struct.pack("<HHBL", 0x5455, 5, 1, 1_770_000_000)
-    assert archive._time(entry).timestamp() == 1_770_000_000
+    assert entries._time(entry).timestamp() == 1_770_000_000
 
 
 def test_what_a_student_packed_is_no_witness_of_the_time(room):
@@ -339,7 +339,7 @@ def test_links_and_pipes_in_a_folder(room, tmp_path):
 
 
 def test_many_small_bombs_do_not_add_up(room, monkeypatch):
-    monkeypatch.setattr(archive.Budget.__init__, "__defaults__", (100_000,))
+    monkeypatch.setattr(entries.Budget.__init__, "__defaults__", (100_000,))
     result = take(room, {f"s{n}/{ONE}.ipynb": notebook(text="x" * 40_000) for n in range(4)})
     assert [note for outcome, note in result.values() if outcome == "refused"] == [
         "would unpack to too much in all: collect the class in parts"

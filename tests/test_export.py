@@ -7,9 +7,11 @@ import pytest
 
 from grader.__main__ import main
 from grader.classroom import Classroom
-from grader.export import CANVAS, Exported, Grade, grades, to_canvas, to_csv, to_moodle
+from grader.exchange.canvas import CANVAS, to_canvas
+from grader.exchange.export import Exported, Grade, grades, to_csv
+from grader.exchange.moodle import to_moodle
+from grader.exchange.roster import read_roster
 from grader.problem import Problem
-from grader.roster import read_roster
 
 ONE, TWO = "01_number_formats", "02_rounding"
 FOUND = {

@@ -10,11 +10,10 @@ import pytest
 from graded import HOSTILE_HTML, graded_class
 from nbformat import v4
 
-from grader import feedback, sanitize
 from grader.build import source_notebook
-from grader.markdown import render_any
-from grader.pages import outputs_html
-from grader.sanitize import clean, picture
+from grader.pages import feedback, outputs_html, sanitize
+from grader.pages.markdown import render_any
+from grader.pages.sanitize import clean, picture
 from halfbits.checking.payload import pack
 from halfbits.checking.report import Report
 
@@ -200,7 +199,7 @@ def test_what_takes_too_long_becomes_plain_text_and_the_others_follow(tmp_path, 
             time.sleep(1000)
         return right(text)
 
-    monkeypatch.setattr("grader.pages.clean", slow)
+    monkeypatch.setattr("grader.pages.cells.clean", slow)
     monkeypatch.setattr(feedback, "SECONDS", 25)
     pages = {student: path for student, _, path in feedback.write_feedback(classroom, [unit])}
     text = pages["mallory"].read_text(encoding="utf-8")

@@ -3,7 +3,7 @@
 import json
 import struct
 
-from grader.frames import MOST, Frames
+from grader.running.frames import MOST, Frames
 
 LIMIT = 1 << 20
 

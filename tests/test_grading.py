@@ -17,7 +17,7 @@ from grader.classroom import Classroom
 from grader.problem import Problem
 from grader.record import history
 from grader.results import Result, submissions
-from grader.sandbox import Sandbox
+from grader.running.sandbox import Sandbox
 
 FULL = 17 + 6  # exercises and quiz; three more points are for a written answer
 MAXIMUM = FULL + 3

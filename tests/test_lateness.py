@@ -4,9 +4,9 @@ import pytest
 
 from grader import demo, engine, hostile
 from grader.__main__ import main
-from grader.badges import _grades
+from grader.awards.badges import _grades
 from grader.classroom import OWN_CONFIG, Classroom
-from grader.export import grades
+from grader.exchange.export import grades
 from grader.plain import grade_plain
 from grader.problem import Problem
 from grader.results import recorded

@@ -25,7 +25,7 @@ import halfbits as hb
 from grader.build import SCORE, files, source_notebook
 from grader.classroom import Classroom
 from grader.demo import quiz_answers
-from grader.markdown import BadTex, render, render_line
+from grader.pages.markdown import BadTex, render, render_line
 from grader.problem import Problem
 from grader.quizzes import Quiz, load_quiz
 from grader.units import Unit, find_units

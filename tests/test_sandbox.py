@@ -6,12 +6,12 @@ from grader import demo
 from grader.bundle import bundle
 from grader.classroom import Classroom
 from grader.intake import take_in
-from grader.ran import Ran
-from grader.runners import run_to_its_end
-from grader.sandbox import Sandbox
+from grader.running.ran import Ran
+from grader.running.runners import run_to_its_end
+from grader.running.sandbox import Sandbox
+from grader.running.ways import best_way
 from grader.scores import make_job
 from grader.units import find_units
-from grader.ways import best_way
 
 LOOK = """
 word = "".join(["ANOTHER", "-", "SECRET"])

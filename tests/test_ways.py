@@ -5,10 +5,11 @@ import pytest
 from grader import demo, engine, hostile
 from grader.__main__ import main
 from grader.classroom import Classroom
-from grader.inside import confine
 from grader.problem import Problem
+from grader.running.bubblewrap import Bubblewrap
+from grader.running.inside import confine
+from grader.running.ways import Landlock, Nothing, best_way
 from grader.units import find_units
-from grader.ways import Bubblewrap, Landlock, Nothing, best_way
 
 needs_landlock = pytest.mark.skipif(bool(confine.defect()), reason=confine.defect() or "has it")
 CLASSES = {"reading", "writing", "network"}

@@ -6,13 +6,13 @@ import argparse
 import shlex
 from pathlib import Path
 
-from grader import badges, keys
+from grader.awards import badges, keys
+from grader.awards.verify import verify
 from grader.classroom import Classroom, default_root
 from grader.commands.common import new_command
 from grader.problem import Problem
 from grader.tables import table
 from grader.units import find_units
-from grader.verify import verify
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:

@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from grader import collect, export
 from grader.classroom import Classroom
 from grader.commands.common import new_command
-from grader.roster import read_roster
+from grader.exchange import canvas, collect, export, moodle
+from grader.exchange.roster import read_roster
 from grader.units import find_units
 
 
@@ -67,9 +67,9 @@ def _export(options: argparse.Namespace) -> int:
     found = export.grades(Classroom(options.classroom), find_units(options.units))
     roster = read_roster(options.roster) if options.roster else None
     if options.canvas:
-        exported = export.to_canvas(found, roster)
+        exported = canvas.to_canvas(found, roster)
     elif options.moodle:
-        exported = export.to_moodle(found, roster, options.identifier)
+        exported = moodle.to_moodle(found, roster, options.identifier)
     else:
         exported = export.to_csv(found)
     path = options.canvas or options.moodle or options.csv
@@ -89,7 +89,7 @@ def _handout_arguments(one: argparse.ArgumentParser) -> None:
 
 
 def _handout(options: argparse.Namespace) -> int:
-    from grader import handout
+    from grader.exchange import handout
 
     export.write(options.file, handout.pack())
     print(f"{options.file}: the course, the library and make lab, without solutions or grader")

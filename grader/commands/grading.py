@@ -15,8 +15,8 @@ from grader import engine
 from grader.classroom import Classroom
 from grader.commands.common import amount, count, new_command, with_progress
 from grader.problem import Problem
-from grader.ran import Limits
 from grader.results import Result, as_table, submissions
+from grader.running.ran import Limits
 from grader.tables import table
 from grader.units import COURSE, find_units
 
@@ -100,7 +100,7 @@ def _graded(grading: Iterator[Result], total: int) -> list[Result]:
 
 
 def _feedback(options: argparse.Namespace) -> int:
-    from grader import feedback
+    from grader.pages import feedback
 
     classroom = Classroom(options.classroom)
     written = list(feedback.write_feedback(classroom, find_units(options.units)))
@@ -121,7 +121,8 @@ def _formgrader(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from grader import demo, feedback
+    from grader import demo
+    from grader.pages import feedback
 
     folder = Path(tempfile.mkdtemp(prefix="halfbits-demo-"))
     classroom = Classroom(folder)

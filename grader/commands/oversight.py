@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from grader import ways
 from grader.classroom import Classroom
 from grader.commands.common import new_command
 from grader.problem import Problem
 from grader.record import Entry, history
+from grader.running.bubblewrap import Bubblewrap, find_bubblewrap
+from grader.running.place import Way
+from grader.running.ways import best_way
 from grader.tables import table
 from grader.units import find_units
 
@@ -53,7 +55,7 @@ def _hostile(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     try:
-        way = ways.best_way()
+        way = best_way()
     except Problem as problem:
         print(f"--  sandbox for grading: none. {str(problem).partition(': ')[2]}")
         return 0
@@ -61,7 +63,7 @@ def _doctor(options: argparse.Namespace) -> int:
     return 0
 
 
-def _details(way: ways.Way) -> str:
-    if isinstance(way, ways.Bubblewrap):
-        return f" ({ways.find_bubblewrap()})"
-    return f", because {ways.Bubblewrap().defect()}. Careful: {way.warning}"
+def _details(way: Way) -> str:
+    if isinstance(way, Bubblewrap):
+        return f" ({find_bubblewrap()})"
+    return f", because {Bubblewrap().defect()}. Careful: {way.warning}"

@@ -8,7 +8,7 @@ import pytest
 from graded import graded_class
 from playwright.sync_api import Browser
 
-from grader.feedback import write_feedback
+from grader.pages.feedback import write_feedback
 
 pytestmark = pytest.mark.browser
 

@@ -2,7 +2,7 @@
 
 nbgrader writes them from our template (``nbgrader generate_feedback`` in the class's folder gives
 the same pages): the points, then the notebook. The page forbids scripts and loads by itself, too,
-in a Content-Security-Policy; :mod:`grader.pages` makes sure that there is nothing to forbid.
+in a Content-Security-Policy; :mod:`grader.pages.cells` makes sure that there is nothing to forbid.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import ClearHiddenTests, GetGrades, NbGraderPreprocessor
 from traitlets import Bool
 
-from grader import pages
 from grader.build import QUIZ_SCORE
 from grader.classroom import Classroom, last_line
-from grader.markdown import render_any
-from grader.sanitize import clean
+from grader.pages import cells
+from grader.pages.markdown import render_any
+from grader.pages.sanitize import clean
 from grader.units import Unit
 from halfbits.checking.report import STYLE
 from halfbits.quizzes.quiz_report import QUIZ_STYLE
@@ -79,11 +79,11 @@ class SafePage(NbGraderPreprocessor):
         resources["about"], resources["questions"] = "", ""
         for cell in notebook.cells:
             grade = cell.metadata.get("nbgrader", {})
-            shown = pages.outputs_html(cell, self.plain) if cell.cell_type == "code" else ""
+            shown = cells.outputs_html(cell, self.plain) if cell.cell_type == "code" else ""
             cell.metadata.page = {
-                "source": pages.cell_html(cell, self.plain),
+                "source": cells.cell_html(cell, self.plain),
                 "outputs": shown,
-                "result": pages.result_of(cell),
+                "result": cells.result_of(cell),
                 "comment": clean(render_any(grade.get("comment") or "")),
             }
             if grade.get("grade_id") == QUIZ_SCORE:

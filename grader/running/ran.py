@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import count, takewhile
 
-from grader.frames import Frames
-from grader.inside.late import ASKS
+from grader.running.frames import Frames
+from grader.running.inside.late import ASKS
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import json
 import struct
 from typing import Any
 
-from grader.inside.late import ASKS
+from grader.running.inside.late import ASKS
 
 MOST = 10_000  # frames of one submission: a notebook has at most 2,000 cells
 LONGEST = 16 << 20  # bytes of one frame

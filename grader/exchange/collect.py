@@ -16,23 +16,19 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from grader.archive import Item, Refused, opened
 from grader.classroom import Classroom
 from grader.engine import LOCK
-from grader.handed import Handed
-from grader.intake import (
-    MAX_NOTEBOOK,
-    Unreadable,
-    read_cells,
-    read_notebook,
-)
+from grader.exchange.archive import opened
+from grader.exchange.entries import Item, Refused
+from grader.exchange.handed import Handed
+from grader.exchange.submitted import hand_in
+from grader.exchange.which import Which
+from grader.exchange.whose import Owner, owner, without_wrapper
 from grader.lateness import TIMESTAMP
 from grader.problem import Problem
-from grader.submitted import hand_in
+from grader.reading import MAX_NOTEBOOK, Unreadable, read_cells, read_notebook
 from grader.tables import table
 from grader.units import Unit
-from grader.which import Which
-from grader.whose import Owner, owner, without_wrapper
 from halfbits.quizzes.answers import ANSWERS_FILE
 
 A_DOWNLOAD = timedelta(minutes=10)  # files that close together in time were stamped by it

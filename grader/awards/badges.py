@@ -13,14 +13,14 @@ from pathlib import Path
 from joserfc.jwk import OKPKey
 from nbgrader.api import MissingEntry
 
-from grader.badge_picture import draw
+from grader.awards.badge_picture import draw
+from grader.awards.credential import Award, bake, credential, sign
+from grader.awards.keys import as_text, load_key
+from grader.awards.verify import claims_of, verify
 from grader.classroom import Classroom
-from grader.credential import Award, bake, credential, sign
-from grader.keys import as_text, load_key
 from grader.lateness import earned
 from grader.problem import Problem
 from grader.units import Unit
-from grader.verify import claims_of, verify
 
 
 @dataclass(frozen=True)

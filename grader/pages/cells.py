@@ -1,8 +1,8 @@
 """What a graded notebook's cells look like on a feedback page: safe HTML, made without a browser.
 
 Everything here may come from a student. Whatever a cell shows becomes one of: text, HTML that
-:mod:`grader.sanitize` has cleaned, a picture in base64. Widgets, scripts and unknown kinds become
-the text that their output has beside them.
+:mod:`grader.pages.sanitize` has cleaned, a picture in base64. Widgets, scripts and unknown kinds
+become the text that their output has beside them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from grader.markdown import render_any
-from grader.sanitize import clean, picture
+from grader.pages.markdown import render_any
+from grader.pages.sanitize import clean, picture
 from halfbits.checking.report import RESULT
 
 WIDGET = "application/vnd.jupyter.widget-view+json"

@@ -6,11 +6,11 @@ import json
 import re
 from dataclasses import dataclass, field
 
-from grader.archive import Item
-from grader.intake import MAX_ANSWERS
+from grader.exchange.entries import Item
+from grader.exchange.whose import Owner
 from grader.lateness import TIMESTAMP
+from grader.reading import MAX_ANSWERS
 from grader.units import Unit
-from grader.whose import Owner
 
 _ANSWERS = re.compile(r"answers[-_ ]*\(?\d*\)?\.json")
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from grader.classroom import Classroom
-from grader.intake import MAX_NOTEBOOK, Unreadable, read_bounded
+from grader.reading import MAX_NOTEBOOK, Unreadable, read_bounded
 from grader.units import Unit
 from halfbits.quizzes.answers import ANSWERS_FILE
 

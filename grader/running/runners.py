@@ -1,4 +1,4 @@
-"""Where jobs run: in sandboxes on this machine; :mod:`grader.cluster` has those of others.
+"""Where jobs run: in sandboxes on this machine; :mod:`grader.running.cluster` has those of others.
 
 A job is plain data, and so is what comes of it: nothing that a student made is ever pickled.
 """
@@ -12,10 +12,11 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import SimpleQueue
 
-from grader.inside.late import ASKS
-from grader.ran import Limits, Ran
-from grader.sandbox import Sandbox
-from grader.ways import Way, best_way
+from grader.running.inside.late import ASKS
+from grader.running.place import Way
+from grader.running.ran import Limits, Ran
+from grader.running.sandbox import Sandbox
+from grader.running.ways import best_way
 
 
 class Runner:

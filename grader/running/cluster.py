@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from grader.problem import Problem
-from grader.ran import Limits, Ran
-from grader.runners import Runner, run_to_its_end, warned
-from grader.sandbox import Sandbox
-from grader.ways import best_way
+from grader.running.ran import Limits, Ran
+from grader.running.runners import Runner, run_to_its_end, warned
+from grader.running.sandbox import Sandbox
+from grader.running.ways import best_way
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from joserfc import jws
 from joserfc.jwk import OKPKey
 
-from grader.credential import ALGORITHM, BAKED
+from grader.awards.credential import ALGORITHM, BAKED
 
 
 @dataclass(frozen=True)

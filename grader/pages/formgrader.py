@@ -9,7 +9,7 @@ from __future__ import annotations
 from nbformat import NotebookNode, v4
 from nbgrader.preprocessors import NbGraderPreprocessor
 
-from grader import pages
+from grader.pages import cells
 from halfbits.checking.report import STYLE
 from halfbits.quizzes.quiz_report import QUIZ_STYLE
 
@@ -24,9 +24,9 @@ class SafeCells(NbGraderPreprocessor):
         style = TABLES + STYLE + QUIZ_STYLE  # ours, and needed once
         for cell in notebook.cells:
             if cell.cell_type == "code":
-                shown = style + pages.outputs_html(cell)
+                shown = style + cells.outputs_html(cell)
                 cell.outputs = [v4.new_output("display_data", {"text/html": shown})] * bool(shown)
                 style = ""
             elif cell.cell_type != "markdown":
-                cell.source = pages.cell_html(cell)
+                cell.source = cells.cell_html(cell)
         return notebook, resources

@@ -1,9 +1,9 @@
 """One bubblewrap with a warm parent in it, in which submissions run one after another.
 
 Inside there is no network, nothing of the user's but Python and the library, all of it read-only,
-a small private disk, and a process tree of its own. The warm parent (:mod:`grader.inside.warm`)
-forks for each submission and wipes everything after it; what goes wrong with it costs a new
-sandbox, a few seconds, and nobody's points.
+a small private disk, and a process tree of its own. The warm parent
+(:mod:`grader.running.inside.warm`) forks for each submission and wipes everything after it; what
+goes wrong with it costs a new sandbox, a few seconds, and nobody's points.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from grader.frames import Frames
-from grader.inside.late import key_line, new_key, seal
 from grader.problem import Problem
-from grader.ran import Limits, Ran, fault
-from grader.ways import Bubblewrap, Place, Way
+from grader.running.bubblewrap import Bubblewrap
+from grader.running.frames import Frames
+from grader.running.inside.late import key_line, new_key, seal
+from grader.running.place import Place, Way
+from grader.running.ran import Limits, Ran, fault
 
 START_SECONDS = 120
 GRACE = 5.0  # seconds that the warm parent gets to notice what the engine would otherwise end

@@ -10,8 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from grader.intake import Unreadable, read_bounded
 from grader.problem import Problem
+from grader.reading import Unreadable, read_bounded
 
 MAX_ROSTER = 20 << 20  # bytes
 POINTS_POSSIBLE = "Points Possible"  # what Canvas calls its second row

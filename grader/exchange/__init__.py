@@ -1,0 +1,1 @@
+"""Submissions in and grades out: what learning management systems give, and what they take."""

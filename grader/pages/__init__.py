@@ -1,0 +1,1 @@
+"""What a graded notebook looks like to a student or an instructor: HTML in which nothing runs."""
