@@ -42,6 +42,12 @@ def test_each_entry_of_a_dict_is_judged_and_shown(half):
     assert rows["half(1.0)['twice']"].difference == "× 2.5"
 
 
+def test_a_sweep_that_passes_says_how_many_values_it_has(half):
+    half.visible(sweep([1.0, 2.0, 3.0]))
+    [row] = [row for row in half.try_visible(half.oracle).rows if "each" in row.call]
+    assert row.expected == row.got == "3 values" and row.difference == ""
+
+
 def test_the_misconception_is_named_even_beside_another_mistake(half):
     verdict = half.try_visible(lambda x: {"half": x / 3, "twice": "?"})
     assert verdict.hint == "a half is not a third"

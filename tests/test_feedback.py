@@ -11,7 +11,8 @@ from graded import HOSTILE_HTML, graded_class
 from nbformat import v4
 
 from grader.build import source_notebook
-from grader.pages import feedback, outputs_html, sanitize
+from grader.pages import feedback, sanitize
+from grader.pages.cells import outputs_html
 from grader.pages.markdown import render_any
 from grader.pages.sanitize import clean, picture
 from halfbits.checking.payload import pack

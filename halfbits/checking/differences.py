@@ -15,10 +15,16 @@ LONGEST = 80  # characters of a value that a report shows
 MISSING = object()
 
 
+class Said(str):
+    """Words in place of a value, shown without quotes."""
+
+
 def show(encoded: Any, unit: str = "value") -> str:
     """A value as a report prints it: bit patterns by their fields, everything else as text."""
     if encoded is MISSING:
         return "nothing"
+    if isinstance(encoded, Said):
+        return str(encoded)
     value = decode(encoded)
     if unit != "value" and type(value) is int:
         form = get_format(unit)

@@ -33,7 +33,7 @@ from typing import Any
 
 from halfbits.checking.codec import items, length
 from halfbits.checking.compare import EXACT, agree
-from halfbits.checking.differences import MISSING, difference, show
+from halfbits.checking.differences import MISSING, Said, difference, show
 from halfbits.checking.observe import Observation
 
 
@@ -219,7 +219,7 @@ def _suffix(spec: dict, name: str) -> str:
 
 def _one_of_sweep(spec: dict, call: str, expected: Any, got: Any) -> tuple[str, Any, Any]:
     """What a row shows of a sweep: the first item that disagrees, else how many there are."""
-    count = f"{length(got)} values"
+    count = Said(f"{length(got):,} values")
     if spec["hidden"]:
         return call, expected, count
     for number, (want, have) in enumerate(zip(items(expected), items(got), strict=True)):
