@@ -44,7 +44,7 @@ def test_each_entry_of_a_dict_is_judged_and_shown(half):
 
 def test_a_sweep_that_passes_says_how_many_values_it_has(half):
     half.visible(sweep([1.0, 2.0, 3.0]))
-    [row] = [row for row in half.try_visible(half.oracle).rows if "each" in row.call]
+    row = half.try_visible(half.oracle).rows[-1]
     assert row.expected == row.got == "3 values" and row.difference == ""
 
 
