@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 import re
@@ -31,10 +32,21 @@ def default_root() -> Path:
 
 
 class Classroom:
-    """The instructor's own data; every folder is made when it is first needed."""
+    """The instructor's own data; every folder is made when it is first needed.
+
+    Raises
+    ------
+    Problem
+        If nbgrader could not find anything in such a folder, or the class's own settings are none.
+    """
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = Path(root or default_root()).resolve()
+        if glob.has_magic(str(self.root)):
+            raise Problem(
+                f"{self.root} has one of *?[ in its path, which nbgrader takes for a "
+                "pattern: choose another folder for the class (make CLASSROOM=/path/to/class)"
+            )
         self.config = _nbgrader_config(self.root)
         self.config.merge(_own_config(self.root / OWN_CONFIG))
         logging.getLogger("traitlets").setLevel(logging.CRITICAL)

@@ -46,6 +46,16 @@ def test_what_plain_nbgrader_does_not_know_is_refused(option, capsys):
     assert capsys.readouterr().err.startswith("plain nbgrader knows no --dry-run")
 
 
+def test_a_folder_that_nbgrader_cannot_use_is_one_line(tmp_path, capsys):
+    folder = tmp_path / "class [2026]"
+    (folder / "submitted" / "ada" / "01_number_formats").mkdir(parents=True)
+    for command in ("grade", "feedback", "history"):
+        options = ["ada", "01"] if command == "history" else ["01"]
+        assert main([command, *options, "--classroom", str(folder)]) == 1
+        [said] = capsys.readouterr().err.splitlines()
+        assert said.startswith(f"{folder} has one of *?[") and "choose another folder" in said
+
+
 @pytest.mark.parametrize("module", ["grading", "exchange", "oversight"])
 def test_a_command_starts_without_pytorch(module):
     """Importing it takes seconds; whoever regrades an unchanged class need not wait for it."""

@@ -76,6 +76,12 @@ def page(hostile, unit) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def test_a_name_that_looks_like_a_pattern_is_a_name(tmp_path, unit):
+    name = "Doe [1] *"
+    [(student, _, path)] = feedback.write_feedback(graded_class(tmp_path, unit, name), [unit])
+    assert student == name and path.parent.parent.name == name and name in path.read_text("utf-8")
+
+
 @pytest.mark.parametrize("markup", HOSTILE_HTML)
 def test_hostile_markup_is_cleaned(markup):
     for text in (markup, render_any(markup), f"<div>{markup}", f"<svg>{markup}</svg>"):

@@ -17,8 +17,11 @@ from typing import Any
 
 from nbconvert.exporters import HTMLExporter, TemplateExporter
 from nbformat import NotebookNode
+from nbgrader.converters import GenerateFeedback
 from nbgrader.preprocessors import ClearHiddenTests, GetGrades, NbGraderPreprocessor
+from nbgrader.utils import capture_log, temp_attrs
 from traitlets import Bool
+from traitlets.config import Config
 
 from grader.build import QUIZ_SCORE
 from grader.classroom import Classroom, last_line
@@ -94,6 +97,15 @@ class SafePage(NbGraderPreprocessor):
         return notebook, resources
 
 
+class PageWriter(GenerateFeedback):
+    """nbgrader's, for one student, whose name it would take for a pattern: ``Doe [1]``."""
+
+    def init_notebooks(self) -> None:
+        unit, student = self.coursedir.assignment_id, self.coursedir.student_id
+        folder = self._format_source(unit, student)
+        self.assignments = {folder: [os.path.join(folder, f"{unit}.ipynb")]}
+
+
 def _sheet(style: str) -> str:
     return style.replace("<style>", "").replace("</style>", "")
 
@@ -136,9 +148,13 @@ def _pages(
     classroom: Classroom, waiting: list[tuple[Unit, str]], plain: bool = False
 ) -> Iterator[str]:
     """Write pages; for each, yield what is wrong, or the empty string."""
-    classroom.api.config.SafePage.plain = plain
+    api = classroom.api
+    api.config.SafePage.plain = plain
     for unit, student in waiting:
-        outcome = classroom.api.generate_feedback(unit.name, student, force=True)
+        with temp_attrs(api.coursedir, assignment_id=unit.name, student_id=student):
+            writer = PageWriter(coursedir=api.coursedir, parent=api, force=True)
+            writer.update_config(Config({"HTMLExporter": {"template_name": "feedback"}}))
+            outcome = capture_log(writer)
         yield "" if outcome["success"] else last_line(outcome)
 
 
