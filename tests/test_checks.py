@@ -14,7 +14,7 @@ from halfbits.checking.checks import check, check_hidden, try_out
 from halfbits.checking.codec import encode
 from halfbits.checking.differences import difference
 from halfbits.checking.payload import pack, unpack
-from halfbits.checking.report import Report
+from halfbits.checking.report import GLANCE, Report
 
 
 @pytest.fixture
@@ -120,6 +120,25 @@ def test_a_report_reads_as_text_and_as_html(half):
         "<b>" not in report._repr_html_().replace("<b>Hint", "")
         and "&lt;b&gt;" in report._repr_html_()
     )
+
+
+def test_of_many_comparisons_those_that_fail_stand_in_the_open():
+    exercise = Exercise("twice", points=(1, 1))
+    exercise.reference(lambda x: 2 * x)
+    exercise.visible(*(case(x) for x in range(GLANCE + 4)))
+    pages = [
+        Report("twice", exercise.try_visible(answer))._repr_html_()
+        for answer in (lambda x: 2 * x, lambda x: 2 * x if x else 1, lambda x: -1)
+    ]
+    opened, folded = zip(*(page.partition("<details>")[::2] for page in pages), strict=True)
+    rows = [f"<code>twice({x})</code>" for x in range(GLANCE + 4)]
+    assert [[row in text for row in rows].count(True) for text in opened] == [0, 1, GLANCE + 4]
+    assert [[row in text for row in rows].count(True) for text in folded] == [
+        GLANCE + 4,
+        GLANCE + 3,
+        0,
+    ]
+    assert "Show them" in folded[0] and f"{GLANCE + 3} comparisons that agree" in folded[1]
 
 
 def test_a_call_stands_once_above_the_parts_of_its_answer(half):

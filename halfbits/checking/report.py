@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from halfbits.checking.judge import Row, Verdict
 
 RESULT = "application/vnd.halfbits.check+json"
+GLANCE = 16  # rows: where there are more, those that agree are folded up
 
 STYLE = """
 <style>
@@ -17,6 +18,7 @@ STYLE = """
 .hb-report .hb-head { font-weight: 600; margin: 0 0 6px; }
 .hb-report .hb-hint { border-left: 3px solid #b7791f; padding: 2px 10px; margin: 8px 0 0; }
 .hb-report .hb-part { font-weight: 600; }
+.hb-report summary { cursor: pointer; margin: 6px 0; }
 .hb-report pre { margin: 8px 0 0; white-space: pre-wrap; }
 .hb-report table { border-collapse: collapse; margin: 0; }
 .hb-report table th, .hb-report table td { text-align: left !important; padding: 3px 14px 3px 0;
@@ -85,7 +87,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         head = f'<p class="hb-head">{self._html_sign} {_text(self.headline)}</p>'
-        table = self._html_table() if self.verdict else ""
+        table = self._html_tables() if self.verdict else ""
         hint = f'<p class="hb-hint"><b>Hint.</b> {_text(self._hint)}</p>' if self._hint else ""
         printed = (
             f"<pre>Your code printed:\n{html.escape(self.printed)}</pre>" if self.printed else ""
@@ -121,23 +123,43 @@ class Report:
             return [("", "kind of case", "failed"), *(_kind_row(*item) for item in kinds)]
         rows = [("", "call", "expected", "got", "difference")]
         for row in self.verdict.rows:
-            mark = "✓" if row.passed else "✗"
-            rows.append((mark, row.call, row.expected, row.got, row.difference))
+            rows.append((_mark(row), row.call, row.expected, row.got, row.difference))
         return rows
 
-    def _html_table(self) -> str:
-        header, *rows = self._table()
-        heads = '<th scope="col" aria-label="result"></th>'
-        heads += "".join(f'<th scope="col">{_text(cell)}</th>' for cell in header[1:])
-        cells = [[_html_mark(mark), *map(html.escape, rest)] for mark, *rest in rows]
-        if self.cases_shown:
-            calls = _html_calls(self.verdict.rows)
-            cells = [
-                [_html_mark(mark), call, _html_code(expected), _html_code(got), _text(how)]
-                for call, (mark, _, expected, got, how) in zip(calls, rows, strict=True)
-            ]
-        body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in cells)
-        return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    def _html_tables(self) -> str:
+        """What failed stands in the open, what agrees behind a click if there is much of it."""
+        header, *kinds = self._table()
+        if not self.cases_shown:
+            return _html_table(
+                header, [[_html_mark(m), *map(html.escape, more)] for m, *more in kinds]
+            )
+        rows = self.verdict.rows
+        if len(rows) <= GLANCE:
+            return _html_table(header, _html_cases(rows))
+        failed, agreeing = ([row for row in rows if row.passed == fine] for fine in (False, True))
+        shown = _html_table(header, _html_cases(failed)) if failed else ""
+        if not agreeing:
+            return shown
+        said = f"{len(agreeing)} comparisons that agree" if failed else "Show them"
+        folded = _html_table(header, _html_cases(agreeing))
+        return f"{shown}<details><summary>{said}</summary>{folded}</details>"
+
+
+def _html_table(header: Sequence[str], cells: Iterable[Sequence[str]]) -> str:
+    heads = '<th scope="col" aria-label="result"></th>'
+    heads += "".join(f'<th scope="col">{_text(cell)}</th>' for cell in header[1:])
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in cells)
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _html_cases(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
+    for call, row in zip(_html_calls(rows), rows, strict=True):
+        values = map(_html_code, (row.expected, row.got))
+        yield _html_mark(_mark(row)), call, *values, _text(row.difference)
+
+
+def _mark(row: Row) -> str:
+    return "✓" if row.passed else "✗"
 
 
 def _kind_row(kind: str, counts: tuple[int, int]) -> tuple[str, ...]:

@@ -478,7 +478,7 @@ hb.results(experiment, {f"{setting}, seed {seed}": (setting, seed) for setting, 
 # %% [markdown]
 # Compare down a column within one seed, then within one setting. The losses of `32-true` and `bf16-mixed` agree to three digits for each seed. On a CPU the accuracies move by at most 3 sentences out of a thousand with the setting, and by more than 10 between two of the seeds. And the standard error at n = 1000 is 1.3 percentage points: there is nothing to report but "no difference that this experiment could see".
 #
-# And `16-true`, which halves the memory by changing one word? The check above has the answer: NaN. In fp16 Adam's ε of 10⁻⁸ is 0, and the square of a small gradient is 0 as well, so Adam divides by 0 (Unit 6).
+# And `16-true`, which halves the memory by changing one word? The check above has the answer, once you unfold it: NaN. In fp16 Adam's ε of 10⁻⁸ is 0, and the square of a small gradient is 0 as well, so Adam divides by 0 (Unit 6).
 #
 # ## Fine-tune the whole transformer
 #
