@@ -63,6 +63,7 @@ def test_an_unknown_mistake_gets_no_hint(half):
         (lambda x: x, "a float, where a dict is asked for"),
         (lambda x: {"half": x / 2}, "missing"),
         (lambda x: None, "None: does every branch return a value?"),
+        (lambda x: {"half": None, "twice": x * 2}, "None, where a float is asked for"),
         (lambda x: {"half": x / 2, "twice": x * 2, "third": 1}, "there should be none"),
         (lambda x: {"half": x / 2, "twice": 2}, "an int, where a float is asked for"),
     ],

@@ -72,8 +72,6 @@ def difference(expected: Any, got: Any, unit: str = "value", rule: dict[str, Any
     if MISSING in (expected, got):
         return "missing" if got is MISSING else "there should be none"
     want, have = decode(expected), decode(got)
-    if have is None:
-        return "None: does every branch return a value?"
     if type(want) is not type(have):
         return f"{_a(have)}, where {_a(want)} is asked for{_way_out(want, have)}"
     if unit != "value" and type(want) is int:

@@ -197,16 +197,18 @@ def _row(spec: dict, case: dict, part: _Part, problem: str | None) -> Row:
         call=call,
         expected="hidden" if hidden else none or show(expected, unit),
         got=problem or show(got, unit),
-        difference="" if problem or hidden else _told(spec, expected, got, part.passed),
+        difference="" if problem or hidden else _told(spec, expected, got, part),
         passed=part.passed,
         part=suffix,
     )
 
 
-def _told(spec: dict, expected: Any, got: Any, passed: bool) -> str:
+def _told(spec: dict, expected: Any, got: Any, part: _Part) -> str:
     """What a row says of the difference; one within the tolerance is said to be that."""
-    if passed:
+    if part.passed:
         return "" if _is_exact(spec) or expected == got else "near enough"
+    if got is None and not part.name:
+        return "None: does every branch return a value?"
     return difference(expected, got, spec["unit"], spec["compare"])
 
 
