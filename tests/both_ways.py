@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
 from warm_kernels import warm_kernels
 
 from grader import demo, engine
 from grader.classroom import Classroom
-from grader.demo import SampleStudent
 from grader.plain import grade_plain
 from grader.units import Unit
 
@@ -30,26 +28,7 @@ def grade_both_ways(unit: Unit, folder: Path) -> tuple[dict, dict, dict]:
             classroom.config.Execute.extra_arguments.append(UNDRAWN)
             release = classroom.prepare(unit)
             for student in students:
-                _submit(classroom, unit, student, release)
+                demo.submit(classroom, unit, student, release)
             work = [(student.name, unit) for student in students]
             found.append({result.student: result.score for result in grade(classroom, work)})
     return tuple(found)
-
-
-def _submit(classroom: Classroom, unit: Unit, student: SampleStudent, release: Path) -> None:
-    """Hand in; whoever got something wrong has deleted the lesson's own cells.
-
-    The engine puts them back, and plain nbgrader does without: they are most of its time.
-    """
-    demo.submit(classroom, unit, student, release)
-    if not student.name.startswith("wrong"):
-        return
-    path = classroom.path("submitted", student.name, unit) / f"{unit.name}.ipynb"
-    notebook = nbformat.read(path, as_version=4)
-    notebook.cells = [cell for cell in notebook.cells if _matters(cell)]
-    nbformat.write(notebook, path)
-
-
-def _matters(cell: nbformat.NotebookNode) -> bool:
-    """Whether points can depend on a cell: what answers import is marked in every lesson."""
-    return "nbgrader" in cell.metadata or "imports" in cell.metadata.get("tags", ())
