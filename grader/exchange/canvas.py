@@ -34,14 +34,14 @@ def to_canvas(found: Grades, roster: Roster | None = None) -> Exported:
     what we have no grade for stays as it is.
     """
     units = units_of(found)
-    people = _canvas_columns(roster)
-    titles = {unit: _canvas_title(unit, roster) for unit in units}
+    people = _columns(roster)
+    titles = {unit: _title(unit, roster) for unit in units}
     top = [*people, *titles.values()]
     points = [f"    {POINTS_POSSIBLE}", *[""] * (len(people) - 1), *_maxima(found, units)]
     rows, left_out = [], []
     for student, row, own in matched(found, roster, left_out):
         if row is None:
-            row, safe = _canvas_row(student), not student.startswith(FORMULA)
+            row, safe = _row(student), not student.startswith(FORMULA)
         else:
             safe = any(row.get(c) and not row[c].startswith(FORMULA) for c in CANVAS[1:4])
         if not safe:
@@ -54,7 +54,7 @@ def to_canvas(found: Grades, roster: Roster | None = None) -> Exported:
     return Exported(written([top, points, *rows], "utf-8"), (*waiting(found),), (*left_out,))
 
 
-def _canvas_columns(roster: Roster | None) -> list[str]:
+def _columns(roster: Roster | None) -> list[str]:
     """What Canvas's own export has up to the section, in its order."""
     if roster is None:
         return list(CANVAS)
@@ -65,16 +65,16 @@ def _canvas_columns(roster: Roster | None) -> list[str]:
     return columns[: columns.index(section) + 1]
 
 
-def _canvas_title(unit: str, roster: Roster | None) -> str:
+def _title(unit: str, roster: Roster | None) -> str:
     """A unit's column: ``01_number_formats (4711)`` where Canvas has the assignment."""
     known = roster.columns if roster else ()
     return next((c for c in known if c == unit or c.startswith(f"{unit} (")), unit)
 
 
-def _canvas_row(student: str) -> dict[str, str]:
+def _row(student: str) -> dict[str, str]:
     """Without a roster: ``lovelaceada_1001`` is the student with the ID 1001."""
-    name, _, number = student.rpartition("_")
-    known = number if number.isdecimal() else ""
+    name, _, digits = student.rpartition("_")
+    known = digits if digits.isdecimal() else ""
     return {"Student": name if known else student, "ID": known, "SIS Login ID": student}
 
 

@@ -19,7 +19,7 @@ from grader.exchange.export import (
 from grader.exchange.roster import Roster
 from grader.problem import Problem
 
-_MOODLE = {"idnumber": "ID number", "username": "Username", "email": "Email address"}
+IDENTIFIERS = {"idnumber": "ID number", "username": "Username", "email": "Email address"}
 
 
 def to_moodle(found: Grades, roster: Roster | None = None, identifier: str = "") -> Exported:
@@ -33,7 +33,7 @@ def to_moodle(found: Grades, roster: Roster | None = None, identifier: str = "")
     """
     units, left_out = units_of(found), []
     people = list(matched(found, roster, left_out))
-    column = _moodle_column(roster, [row for _, row, _ in people if row], identifier, [*found])
+    column = _column(roster, [row for _, row, _ in people if row], identifier, [*found])
     own_name = roster.column(column) if roster else ""
     if identifier and roster and not own_name:
         raise Problem(f"the roster has no column {column!r}: choose another --identifier")
@@ -48,14 +48,14 @@ def to_moodle(found: Grades, roster: Roster | None = None, identifier: str = "")
     return Exported(written([[column, *units], *rows], "utf-8"), (*waiting(found),), (*left_out,))
 
 
-def _moodle_column(
+def _column(
     roster: Roster | None, rows: list[dict[str, str]], identifier: str, students: list[str]
 ) -> str:
     if identifier:
-        return _MOODLE[identifier]
+        return IDENTIFIERS[identifier]
     if roster is None:
-        return _MOODLE["email" if all("@" in student for student in students) else "username"]
-    for column in _MOODLE.values():
+        return IDENTIFIERS["email" if all("@" in student for student in students) else "username"]
+    for column in IDENTIFIERS.values():
         own = roster.column(column)
         if own and rows and all(row[own] for row in rows):
             return column

@@ -25,9 +25,7 @@ def test_the_page_computes_as_python_does(browser_page: Page) -> None:
     code = "cases => cases.map(c => module.amdahl.shareFor(...c))"
     found = call(browser_page, code, cases)
     np.testing.assert_allclose(found, [amdahl_share(*case) for case in cases], rtol=1e-14)
-    assert call(
-        browser_page, "cases => cases.map(c => module.amdahl.shareFor(...c))", [(3, 2)]
-    ) == [None]
+    assert call(browser_page, code, [(3, 2)]) == [None]
 
 
 def test_the_widget_answers_in_jupyterlab(lab: Lab, tmp_path: Path) -> None:
