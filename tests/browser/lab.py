@@ -188,7 +188,7 @@ class Lab:
         self.server = server
         self.problems: list[str] = []
         page.set_default_timeout(PAGE_MS)
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("pageerror", lambda error: self.problems.append(error.stack or str(error)))
 
     def open_notebook(self, path: str | Path) -> None:
         """Open a notebook and wait for its idle kernel.
