@@ -43,8 +43,7 @@ def main() -> int:
     results = [run(unit) for unit in find_units(chosen.units)]
     for result in results:
         print(f"{result['unit']}: {result['seconds']} s, {result['error'] or 'no error'}")
-    about = provenance(torch.device(chosen.device), [])
-    about["command"] = " ".join(["python", "benchmarks/lessons.py", *sys.argv[1:]])
+    about = provenance(torch.device(chosen.device))
     print(json.dumps({"benchmark": "lessons", "results": results} | about))
     return 1 if any(result["error"] for result in results) else 0
 

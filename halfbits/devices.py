@@ -35,6 +35,13 @@ class Abilities:
     slow: Mapping[str, str] = field(default_factory=dict)
 
 
+def default_device() -> str:
+    """A GPU if torch sees one, else the CPU."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def abilities(device: str | torch.device) -> Abilities:
     """Ask torch what a device can do.
 

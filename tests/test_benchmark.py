@@ -275,7 +275,7 @@ def test_provenance_of_a_gpu(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H100")
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Properties)
-    machine = provenance(torch.device("cuda"), ["--tune"])["machine"]
+    machine = provenance(torch.device("cuda"), command=["--tune"])["machine"]
     assert machine["device"] == "NVIDIA H100" and machine["capability"] == "9.0"
     assert {"driver", "memory_bytes", "cpu"} <= set(machine)
 

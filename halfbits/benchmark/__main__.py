@@ -24,6 +24,7 @@ from halfbits.benchmark.results import FORMAT, ResultError, read_result, rounded
 from halfbits.benchmark.show import show_table, title
 from halfbits.benchmark.tuning import RUNGS, tune
 from halfbits.benchmark.workloads import WORKLOADS, workloads
+from halfbits.devices import default_device
 from halfbits.precision import SETTINGS, PrecisionError, abilities, setting
 
 MATMUL = "matmul"
@@ -51,7 +52,7 @@ def measure(arguments: list[str]) -> int:
         "device": torch.device(device).type,
         "quick": chosen.quick,
         "complete": False,
-        **provenance(torch.device(device), arguments),
+        **provenance(torch.device(device), command=["-m", "halfbits.benchmark", *arguments]),
         "matmul": {},
         "workloads": {},
         "tune": {},
@@ -81,13 +82,6 @@ def _measure_all(
     for name, workload in workloads(chosen.quick).items():
         if chosen.tune and name in chosen.workloads:
             result["tune"][name] = tune(workload, device, result["matmul"], _say)
-
-
-def default_device() -> str:
-    """A GPU if torch sees one, else the CPU."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _say(what: str) -> None:

@@ -8,6 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,19 +18,23 @@ import torch
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def provenance(device: torch.device, arguments: list[str]) -> dict[str, Any]:
+def provenance(
+    device: torch.device, packages: Iterable[str] = (), command: list[str] | None = None
+) -> dict[str, Any]:
     """Describe a measurement: date, command, commit, machine and versions.
 
     Parameters
     ----------
     device
         What is measured.
-    arguments
-        Of ``python -m halfbits.benchmark``.
+    packages
+        Whose versions matter, besides those of Python, torch and CUDA.
+    command
+        What measures; by default the script that runs, with its arguments.
     """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join(["python", "-m", "halfbits.benchmark", *arguments]),
+        "command": shlex.join(["python", *(command or _this_command())]),
         "commit": commit(),
         "machine": {
             "device": device_name(device),
@@ -43,17 +48,28 @@ def provenance(device: torch.device, arguments: list[str]) -> dict[str, Any]:
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
-            "halfbits": importlib.metadata.version("halfbits"),
             "cuda": torch.version.cuda,
+            **{name: importlib.metadata.version(name) for name in packages},
         },
     }
 
 
+def _this_command() -> list[str]:
+    """The script that runs, without the folders above the project, and its arguments."""
+    script = Path(sys.argv[0]).resolve()
+    inside = script.relative_to(_ROOT) if script.is_relative_to(_ROOT) else script.name
+    return [str(inside), *sys.argv[1:]]
+
+
 def commit() -> str | None:
-    """Give the project's commit, with ``+`` behind it if files differ; None without git."""
+    """Give the project's commit, with ``+`` behind it if files differ; None if nobody knows.
+
+    An archive of the project has no git; the file ``COMMIT`` in it says which one it is.
+    """
     head = _said("git", "-C", str(_ROOT), "rev-parse", "HEAD")
     if not head:
-        return None
+        note = _ROOT / "COMMIT"
+        return note.read_text(encoding="utf-8").strip() if note.is_file() else None
     changes = _said("git", "-C", str(_ROOT), "status", "--porcelain", "halfbits")
     return head[:12] + ("+" if changes else "")
 

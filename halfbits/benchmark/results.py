@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 FORMAT = "halfbits benchmark 1"
+FINETUNING = "halfbits finetuning 1"
 _PUBLISHED = Path(__file__).parents[1] / "data" / "published_a100.json"
 _NEEDED = ("date", "command", "machine", "versions", "matmul", "workloads")
 
