@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export HALFBITS_CLASSROOM := $(CLASSROOM)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab check release adequacy grade grade-nbgrader feedback formgrader student-bundle demo doctor gpu-record lock clean
+.PHONY: help lab check release adequacy grade grade-nbgrader feedback formgrader student-bundle demo doctor gpu-record gpu-bundle check-torch lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -57,8 +57,11 @@ doctor: $(STAMP) ## say what works on this machine, and how to mend what does no
 	$(PY) -m halfbits.doctor
 	@if [ -d grader ]; then $(PY) -m grader doctor; fi
 
-gpu-record: $(STAMP) ## record benchmarks/results/ on this machine's GPU, and run Units 4 to 7 there
+gpu-record: $(STAMP) ## record in benchmarks/results/ what needs a GPU, on this machine's
 	sh benchmarks/gpu.sh
+
+gpu-bundle: $(STAMP) ## write an archive that records on a machine without network (PYTHON_VERSION=3.12, MINILM=1)
+	$(PY) tools/gpu_bundle.py $(if $(PYTHON_VERSION),--python $(PYTHON_VERSION)) $(if $(HAS),--has $(HAS)) $(if $(MINILM),--minilm)
 
 lock: ## write requirements.lock anew from pyproject.toml
 	sh tools/lock.sh "$(PYTHON)"

@@ -98,7 +98,7 @@ def real(sentences: Path | None) -> tuple[Split, Any, str]:
     FileNotFoundError, ValueError, ModuleNotFoundError
         If the sentences or the model are not here; the message says how to get them.
     """
-    split = load_snippets(sentences or "vaderSentiment-3.3.2.tar.gz")
+    split = load_snippets(sentences or ROOT / "minilm" / "vaderSentiment-3.3.2.tar.gz")
     load_minilm()
     return split, load_minilm, "MiniLM on sentences from movie reviews"
 

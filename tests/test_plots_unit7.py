@@ -10,6 +10,7 @@ import torch
 from pictures import assert_well_drawn
 
 import halfbits as hb
+from halfbits.benchmark.results import gpu_records, write_result
 from halfbits.intervals import gap_in_errors, published, wilson
 from halfbits.pictures.intervals import STEPS, examples_at
 from halfbits.pictures.masks import mask_rows
@@ -139,12 +140,34 @@ def test_an_unsolved_audit_and_one_that_is_no_report_are_rows_too():
 
 
 def test_records_say_where_they_come_from():
-    for name in ("minilm_activations", "finetuning"):
-        record = transformer_record(name)
-        assert record["provenance"]["command"].startswith("python tools/record_finetuning.py")
-        assert re.fullmatch(r"\d{4}-\d\d-\d\d", record["provenance"]["date"])
+    about = transformer_record("minilm_activations")["provenance"]
+    assert about["command"].startswith("python tools/record_finetuning.py")
+    runs = transformer_record("finetuning")
+    assert runs["command"].startswith("python benchmarks/finetuning.py") and runs["complete"]
+    assert runs["commit"] and not runs["commit"].endswith("+") and not runs["quick"]
+    assert all(re.match(r"\d{4}-\d\d-\d\d", each["date"]) for each in (about, runs))
     with pytest.raises(ValueError, match="recorded are"):
         transformer_record("scale_sweep")
+
+
+def test_what_a_gpu_recorded_stands_beside_what_a_cpu_did(tmp_path):
+    """The record is made up, says so, and is written here only."""
+    record = transformer_record("finetuning") | {"device": "cuda", "about": "made up for a test"}
+    record["machine"] = {"device": "A GPU that does not exist"}
+    record["runs"] = [run | {"setting": "tf32"} for run in record["runs"][:1]]
+    record["runs"] += [run | {"setting": "16-mixed", "right": 500} for run in record["runs"]]
+    file = tmp_path / "below" / "finetuning_cuda.json"
+    write_result(file, record)
+    write_result(tmp_path / "finetuning_cuda_quick.json", record)
+    assert gpu_records("finetuning", tmp_path) == [file]
+    without, both = hb.finetuning_runs(records=[]), hb.finetuning_runs(records=[file])
+    assert "does not exist" not in without.text and both.text.startswith(without.text)
+    assert "16-mixed, seed 0: 50.0 % right" in both.text
+    assert "recorded 2026-11-27, A GPU that does not exist" in both.text
+    assert "A GPU that does not exist" in both.svg and "tf32" in both.svg
+    file.write_text("{}")
+    with pytest.raises(ValueError, match="is no record of benchmarks/finetuning"):
+        hb.finetuning_runs(records=[file])
 
 
 def test_the_runs_picture_names_every_run():

@@ -201,15 +201,25 @@ def test_mixed_in_fp16_and_in_bf16_are_the_same_run_on_a_cpu(answers):
     assert runs[0] == runs[1]
 
 
-def test_the_recorded_run_is_as_the_lesson_says(prose):
+def test_the_recorded_runs_are_as_the_lesson_says(prose):
     record = transformer_record("finetuning")
-    (run,) = record["runs"]
-    assert (run["setting"], run["resolved"], run["seed"]) == ("32-true", "32-true", 0)
-    said = re.search(
-        r"(\d+) steps on (\d+) sentences, (\d+) a step, seed 0.*?(\d+) of the 1000 test", prose
-    )
+    runs = {(run["setting"], run["seed"]): run for run in record["runs"]}
+    pairs = [(runs["32-true", seed], runs["bf16-mixed", seed]) for seed in (0, 1, 2)]
+    assert len(runs) == 6 and all(run["resolved"] == run["setting"] for run in record["runs"])
     settings = record["settings"]
-    keys = ("steps", "train", "batch")
-    assert [int(n) for n in said.groups()] == [*(settings[key] for key in keys), run["right"]]
-    assert settings["test"] == 1000 and len(run["losses"]) == settings["steps"]
-    assert f"{gap_in_errors(run['right'] / 1000, 0.8, 1000):.1f}" == "3.8"
+    said = re.search(r"(\d+) steps on (\d+) sentences, (\d+) a step", prose)
+    assert [int(n) for n in said.groups()] == [settings[k] for k in ("steps", "train", "batch")]
+    assert settings["test"] == 1000
+    right = ", ".join(f"{a['right']} and {b['right']}" for a, b in pairs)
+    assert f"of the 1000 test sentences {right} were right" in prose
+    last = [[sum(run["losses"][-20:]) / 20 for run in pair] for pair in pairs]
+    assert f"{max(abs(a - b) for a, b in last):.4f}" == "0.0003" and "at most 0.0003" in prose
+    for setting in ("32-true", "bf16-mixed"):
+        among = [runs[setting, seed]["right"] for seed in (0, 1, 2)]
+        assert max(among) - min(among) <= 25
+    assert max(run["right"] for run in runs.values()) - 839 == 25 and "up to 25 sentences" in prose
+    shares = [b["seconds"] / a["seconds"] for a, b in pairs]
+    assert sum(shares) / 3 == pytest.approx(2 / 3, abs=0.04) and "two thirds of the time" in prose
+    best, worst = (f(run["right"] for run in runs.values()) / 1000 for f in (max, min))
+    z = [f"z = {gap_in_errors(share, 0.8, 1000):.1f}" for share in (best, worst)]
+    assert f"the best of the six runs that is {z[0]}, against the worst {z[1]}" in prose

@@ -2,7 +2,7 @@
 
     python tools/autocast_tables.py            # writes halfbits/data/autocast_{cpu,cuda}.json
     python tools/autocast_tables.py --stdout cuda
-    python tools/autocast_tables.py --confirm cuda    # on a machine with a GPU: is the table true?
+    python tools/autocast_tables.py --confirm --device cuda --out found.json    # is it true there?
 
 The CPU's table is made by running the operations. The CUDA table needs no GPU: FakeTensorMode runs
 the same dispatcher, autocast included, on tensors that have a dtype and a device but no memory.
@@ -29,7 +29,11 @@ import torch.nn.functional as F
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-DATA = Path(__file__).parents[1] / "halfbits" / "data"
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT)]
+from benchmarks.step import options, record  # noqa: E402
+
+DATA = ROOT / "halfbits" / "data"
 DTYPES = {
     "fp32": torch.float32,
     "fp16": torch.float16,
@@ -317,34 +321,33 @@ def to_text(table: dict) -> str:
     return head + ',\n "ops": {\n' + ",\n".join(operations) + "\n }\n}\n"
 
 
-def confirm(device_type: str) -> int:
-    """Run every operation on the device itself and print where the table says something else."""
-    table = json.loads((DATA / f"autocast_{device_type}.json").read_text(encoding="utf-8"))["ops"]
-    wrong = count = 0
-    for name, entry in tabulate(device_type, fake=False).items():
+def confirm(device: torch.device, _quick: bool) -> dict:
+    """Run every operation on the device itself and tell where the table says something else."""
+    table = json.loads((DATA / f"autocast_{device.type}.json").read_text(encoding="utf-8"))["ops"]
+    differences, count = [], 0
+    for name, entry in tabulate(device.type, fake=False).items():
         for amp in AMP:
             for dtypes, found in entry[amp].items():
-                said = table[name][amp][dtypes]
+                said = table[name][amp].get(dtypes, "nothing")
                 fails = ":" in found and ":" in said  # how an error is worded does not matter
                 count += 1
                 if found != said and not fails:
-                    wrong += 1
-                    print(f"{name} of {dtypes} under {amp}: {found}, the table says {said}")
-    print(f"{device_type}: {count - wrong} of {count} outcomes are as the table says")
-    return 1 if wrong else 0
+                    differences.append(f"{name} of {dtypes} under {amp}: {found}, not {said}")
+    print(*differences, sep="\n", end="\n" * bool(differences))
+    print(f"{device}: {count - len(differences)} of {count} outcomes are as the table says")
+    return {"outcomes": count, "differences": differences}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--stdout", choices=("cpu", "cuda"), help="print one table, write nothing")
-    parser.add_argument("--confirm", choices=("cpu", "cuda"), help="compare with a real device")
-    arguments = parser.parse_args()
-    chosen = arguments.stdout
     torch.set_num_threads(1)  # tiny tensors: more threads wait for each other
     logging.disable()  # fake tensors log every error that we note
-    if arguments.confirm:
-        return confirm(arguments.confirm)
-    if chosen:
+    if "--confirm" in sys.argv:
+        parser = options(__doc__)
+        parser.add_argument("--confirm", action="store_true", help="compare with a real device")
+        return record("autocast", parser.parse_args(), confirm)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--stdout", choices=("cpu", "cuda"), help="print one table, write nothing")
+    if chosen := parser.parse_args().stdout:
         print(to_text(document(chosen)), end="")
         return 0
     for device_type in ("cpu", "cuda"):  # each in a process of its own: one may die

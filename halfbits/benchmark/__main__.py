@@ -74,13 +74,14 @@ def measure(arguments: list[str]) -> int:
 def _measure_all(
     result: dict[str, Any], chosen: argparse.Namespace, settings: list[str], device: str
 ) -> None:
-    needed = ["32-true", *settings, *(rung.precision for rung in RUNGS if chosen.tune)]
+    tunes, compares = chosen.tune or chosen.tune_only, not chosen.tune_only
+    needed = ["32-true", *settings * compares, *(rung.precision for rung in RUNGS if tunes)]
     result["matmul"] = ladders(needed, device, _say)
     for name, workload in workloads(chosen.quick).items():
-        if name in chosen.workloads:
+        if compares and name in chosen.workloads:
             result["workloads"][name] = compare(workload, settings, device, result["matmul"], _say)
     for name, workload in workloads(chosen.quick).items():
-        if chosen.tune and name in chosen.workloads:
+        if tunes and name in chosen.workloads:
             result["tune"][name] = tune(workload, device, result["matmul"], _say)
 
 
@@ -125,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--settings", nargs="+", metavar="SETTING", help=f"by default {' '.join(SETTINGS)}")
     add("--workloads", nargs="+", choices=every, default=every, help="matmul is always measured")
     add("--tune", action="store_true", help="the way from fp32 to the fastest step, rung by rung")
+    add("--tune-only", action="store_true", help="that way and nothing else")
     add("--out", type=Path, metavar="FILE", help="write the result there, as JSON")
     return parser
 

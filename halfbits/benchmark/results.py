@@ -10,6 +10,7 @@ from typing import Any
 
 FORMAT = "halfbits benchmark 1"
 FINETUNING = "halfbits finetuning 1"
+RECORDS = Path(__file__).parents[2] / "benchmarks" / "results"  # not in a student's copy
 _PUBLISHED = Path(__file__).parents[1] / "data" / "published_a100.json"
 _NEEDED = ("date", "command", "machine", "versions", "matmul", "workloads")
 
@@ -32,6 +33,35 @@ def read_result(path: str | Path) -> dict[str, Any]:
     ResultError
         If the file is missing, damaged or something else.
     """
+    result = _read(path)
+    if not isinstance(result, dict) or result.get("format") != FORMAT:
+        raise ResultError(f"{path} is no result of python -m halfbits.benchmark")
+    if missing := [name for name in _NEEDED if not isinstance(result.get(name), dict | str)]:
+        raise ResultError(f"{path} is damaged: it has no {', '.join(missing)}; measure anew")
+    return result
+
+
+def read_finetuning(path: str | Path) -> dict[str, Any]:
+    """Read a record of ``benchmarks/finetuning.py``.
+
+    Returns
+    -------
+    dict
+        As :func:`read_result`, with ``about``, ``settings`` and ``runs``: each with ``setting``,
+        ``resolved``, ``seed``, ``seconds``, ``right`` (of the test sentences) and ``losses``.
+
+    Raises
+    ------
+    ResultError
+        If the file is missing, damaged or something else.
+    """
+    record = _read(path)
+    if not isinstance(record, dict) or record.get("format") != FINETUNING:
+        raise ResultError(f"{path} is no record of benchmarks/finetuning.py")
+    return record
+
+
+def _read(path: str | Path) -> Any:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -39,14 +69,22 @@ def read_result(path: str | Path) -> dict[str, Any]:
         said = getattr(error, "strerror", None) or "it is not text"
         raise ResultError(f"cannot read {path}: {said}") from None
     try:
-        result = json.loads(text)
+        return json.loads(text)
     except ValueError as error:
         raise ResultError(f"{path} is damaged: {error}; measure anew") from None
-    if not isinstance(result, dict) or result.get("format") != FORMAT:
-        raise ResultError(f"{path} is no result of python -m halfbits.benchmark")
-    if missing := [name for name in _NEEDED if not isinstance(result.get(name), dict | str)]:
-        raise ResultError(f"{path} is damaged: it has no {', '.join(missing)}; measure anew")
-    return result
+
+
+def gpu_records(step: str, folder: Path | None = None) -> list[Path]:
+    """Find what ``benchmarks/gpu.sh`` recorded of a step on GPUs, rehearsals left out.
+
+    Parameters
+    ----------
+    step
+        ``"distilbert"``; ``sh benchmarks/gpu.sh --list`` names them.
+    folder
+        Where to look, also in the folders below; by default the project's.
+    """
+    return sorted((folder or RECORDS).rglob(f"{step}_cuda.json"))
 
 
 def write_result(path: Path, result: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from halfbits.benchmark.provenance import device_name
-from halfbits.benchmark.results import ResultError, published, read_result
+from halfbits.benchmark.results import gpu_records, published, read_result
 from halfbits.benchmark.show import title
 from halfbits.pictures.figure import SMALL, WIDTH, Picture, style
 from halfbits.pictures.theme import ALERT, FORMAT_COLORS
@@ -19,7 +19,6 @@ from halfbits.precision import SETTINGS
 from halfbits.text import short
 from halfbits.training import Run
 
-RECORDS = Path(__file__).parents[2] / "benchmarks" / "results"
 NO_RECORD = "This course has no record of its own from a GPU yet: what is shown of one is cited."
 _HEADS = ("test accuracy", "time, 32-true = 1", "memory, 32-true = 1", "steps skipped")
 _ROW = 0.27  # inches
@@ -79,7 +78,8 @@ def dashboard(
     """
     if not runs or not set(runs) <= set(SETTINGS):
         raise ValueError(f"give runs by setting: {', '.join(SETTINGS)}")
-    recorded = [_of_record(read_result(path)) for path in _gpu_records(records)]
+    found = gpu_records("distilbert") if records is None else records
+    recorded = [_of_record(read_result(path)) for path in found]
     remark = "" if recorded else NO_RECORD
     groups = [_of_runs(runs), *recorded, _of_the_source()]
     heights = [_ROW * len(group.lines) + 0.85 for group in groups]
@@ -89,21 +89,6 @@ def dashboard(
     for part, group in zip(parts[:, 0], groups, strict=True):
         _draw(part, group, remark if group is groups[-1] else "")
     return Picture(figure, " ".join([*map(_describe, groups), remark]).strip())
-
-
-def _gpu_records(records: Sequence[str | Path] | None) -> list[str | Path]:
-    """Those given, or those in the project that a GPU has made."""
-    if records is not None:
-        return list(records)
-    found = []
-    for path in sorted(RECORDS.glob("*.json")):
-        try:
-            result = read_result(path)
-        except ResultError:
-            continue  # other benchmarks lie there, too
-        if result.get("device") == "cuda" and "distilbert" in result["workloads"]:
-            found.append(path)
-    return found
 
 
 def _of_runs(runs: Mapping[str, Run | Exception | str]) -> Group:

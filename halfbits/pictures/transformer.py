@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
+from halfbits.benchmark.results import gpu_records, read_finetuning
+from halfbits.benchmark.show import title
 from halfbits.formats import FORMATS
 from halfbits.intervals import wilson
 from halfbits.pictures.figure import SMALL, WIDTH, Picture, style
@@ -21,13 +24,15 @@ _DATA = Path(__file__).parents[1] / "data"
 _WINDOW = 20  # steps that a point of a smoothed curve is the mean of
 _LOOKS = {
     "32-true": ("fp32", "solid", 3.6),
+    "tf32": ("tf32", (0, (1, 1)), 1.8),
+    "16-mixed": ("fp16", (0, (3, 1)), 1.8),
     "bf16-mixed": ("bf16", (0, (5, 1.5)), 1.8),
 }
 
 
 @functools.cache
 def transformer_record(name: str) -> dict:
-    """Read what ``tools/record_finetuning.py`` wrote.
+    """Read what ``tools/record_finetuning.py`` or ``benchmarks/finetuning.py`` recorded on a CPU.
 
     Parameters
     ----------
@@ -113,17 +118,43 @@ def _describe_ranges(record: dict) -> str:
 
 
 @style()
-def finetuning_runs() -> Picture:
-    """Show recorded fine-tunings of MiniLM: loss curves, and test accuracies with intervals."""
-    record = transformer_record("finetuning")
-    test, runs = record["settings"]["test"], record["runs"]
-    figure = Figure(figsize=(WIDTH, 3.9))
-    curves, dots = figure.subplots(1, 2, width_ratios=[1.5, 1])
+def finetuning_runs(records: Sequence[str | Path] | None = None) -> Picture:
+    """Show recorded fine-tunings of MiniLM: loss curves, and test accuracies with intervals.
+
+    Parameters
+    ----------
+    records
+        Of ``benchmarks/finetuning.py``, shown below the CPU's that comes with the course; by
+        default those of GPUs that lie in the project's ``benchmarks/results``.
+
+    Raises
+    ------
+    ValueError
+        If a file is no such record.
+    """
+    found = gpu_records("finetuning") if records is None else records
+    shown = [transformer_record("finetuning"), *map(read_finetuning, found)]
+    heights = [1.4 + _ROW * len(record["runs"]) for record in shown]
+    figure = Figure(figsize=(WIDTH, sum(heights)))
+    parts = figure.subfigures(len(shown), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for part, record in zip(parts, shown, strict=True):
+        _draw_runs(part, record)
+    return Picture(figure, " ".join(map(_describe_runs, shown)))
+
+
+_ROW = 0.3  # inches
+
+
+def _draw_runs(part: SubFigure, record: dict) -> None:
+    test = record["settings"]["test"]
+    curves, dots = part.subplots(1, 2, width_ratios=[1.5, 1])
     labelled: set[str] = set()
-    for row, run in enumerate(sorted(runs, key=lambda run: list(_LOOKS).index(run["setting"]))):
+    runs = _in_order(record["runs"])
+    for row, run in enumerate(runs):
         fmt, line, width = _LOOKS[run["setting"]]
         look = {"color": FORMAT_COLORS[fmt], "linestyle": line, "linewidth": width}
-        smooth = np.convolve(run["losses"], np.full(_WINDOW, 1 / _WINDOW), mode="valid")
+        losses = np.array(run["losses"], dtype=float)  # None: NaN
+        smooth = np.convolve(losses, np.full(_WINDOW, 1 / _WINDOW), mode="valid")
         label = None if run["setting"] in labelled else run["setting"]
         labelled.add(run["setting"])
         x = np.arange(_WINDOW, _WINDOW + len(smooth))
@@ -132,33 +163,33 @@ def finetuning_runs() -> Picture:
         bar = {"color": look["color"], "linestyle": "solid", "solid_capstyle": "butt"}
         dots.plot([low, high], [row, row], linewidth=7, alpha=0.4, **bar)
         dots.plot(100 * run["right"] / test, row, "o", color=look["color"], markersize=6)
-    names = [f"{run['setting']}, seed {run['seed']}" for run in _in_order(runs)]
-    dots.set_yticks(range(len(runs)), names)
+    dots.set_yticks(range(len(runs)), [f"{run['setting']}, seed {run['seed']}" for run in runs])
     dots.set(ylim=(len(runs) - 0.5, -0.5), xlabel=f"test accuracy in %, n = {test:,}")
     dots.grid(visible=False, axis="y")
     curves.legend(loc="upper right", handlelength=2.6)
     curves.set(xlabel=f"step\n{_when(record)}", ylabel=f"loss, mean of {_WINDOW} steps")
-    return Picture(figure, _describe_runs(record))
 
 
 def _in_order(runs: list[dict]) -> list[dict]:
-    return sorted(runs, key=lambda run: list(_LOOKS).index(run["setting"]))
+    return sorted(runs, key=lambda run: (list(_LOOKS).index(run["setting"]), run["seed"]))
 
 
 def _describe_runs(record: dict) -> str:
     test = record["settings"]["test"]
     parts = []
     for run in _in_order(record["runs"]):
-        last = np.mean(run["losses"][-_WINDOW:])
+        last = np.mean(np.array(run["losses"][-_WINDOW:], dtype=float))
         said = f"{100 * run['right'] / test:.1f} % right, last loss {last:.3f}"
         parts.append(f"{run['setting']}, seed {run['seed']}: {said}")
     error = 100 * math.sqrt(0.86 * 0.14 / test)
     return (
         f"{record['about']}, {record['settings']['train']} to train on, {test} to test. "
-        f"{'; '.join(parts)}. One standard error is {error:.1f} percentage points. {_when(record)}"
+        f"{'; '.join(parts)}. One standard error is {error:.1f} percentage points. {_when(record)}."
     )
 
 
 def _when(record: dict) -> str:
+    if "provenance" not in record:
+        return f"recorded {record['date'][:10]}, {title(record).split(', torch')[0]}"
     about = record["provenance"]
     return f"recorded {about['date']}, {about['machine'].split(',')[0]}, CPU"
