@@ -29,6 +29,9 @@ check: $(STAMP) ## run every test (what CI runs)
 	$(PY) -m grader adequacy
 	$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
+check-torch: ## test what measures with another torch, in an environment of its own (TORCH=2.14.1)
+	sh tools/check_torch.sh "$(PYTHON)" "$(TORCH)"
+
 release: $(STAMP) ## build course/ from solutions/
 	$(PY) -m grader release
 

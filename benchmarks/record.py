@@ -114,25 +114,27 @@ def take(step: Step, chosen: argparse.Namespace) -> bool:
     again = ["--device", chosen.device, *["--quick"] * chosen.quick]
     start = time.monotonic()
     command = [sys.executable, *step.command, *again, "--out", str(fresh)]
-    in_time = run(command, 60 * chosen.minutes)
+    status = run(command, 60 * chosen.minutes)
     found = read(fresh)
     if found and (is_whole(found) or not is_whole(read(out))):  # never a part in place of the whole
         found["command"] = " ".join(["sh benchmarks/gpu.sh --step", step.name, *again])
         write_result(fresh, found)
         fresh.replace(out)
     fresh.unlink(missing_ok=True)
-    said = "recorded" if is_whole(found) else "failed" if in_time else "out of time"
+    said = "out of time" if status is None else "failed"
+    if is_whole(found):
+        said = "recorded, and it names what failed" if status else "recorded"
     print(f"== {step.name}: {said} after {time.monotonic() - start:.0f} s", file=sys.stderr)
-    return is_whole(found)
+    return is_whole(found) and status == 0
 
 
-def run(command: list[str], seconds: float) -> bool:
+def run(command: list[str], seconds: float) -> int | None:
     """Run a command in a group of its own; ask it to end after its time, then end it.
 
     Returns
     -------
-    bool
-        Whether it ended by itself.
+    int or None
+        Its exit status, None if its time was over first.
     """
     paths = [str(ROOT), str(ROOT / "minilm"), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
@@ -141,14 +143,13 @@ def run(command: list[str], seconds: float) -> bool:
         command, cwd=ROOT, env=environment, stdout=sys.stderr.fileno(), start_new_session=True
     )
     try:
-        process.wait(seconds)
-        return True
+        return process.wait(seconds)
     except subprocess.TimeoutExpired:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE)
-        return False
+        return None
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

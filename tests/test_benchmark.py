@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import transformers
 
 from halfbits.benchmark import ResultError, measuring, published, read_result, workloads
 from halfbits.benchmark import __main__ as command
@@ -20,7 +19,6 @@ from halfbits.benchmark.show import show_table, table
 from halfbits.benchmark.tuning import RUNGS, tune
 from halfbits.benchmark.workloads import SEED
 from halfbits.models import mlp
-from halfbits.pictures.benchmarks import benchmark_speed
 from halfbits.precision import SETTINGS
 from halfbits.training import class_loss, matmul_ladder
 
@@ -95,6 +93,9 @@ def test_every_setting_is_measured_or_says_why_not(result):
 
 
 def test_results_are_shown_as_tables_and_drawn(result, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    from halfbits.pictures.benchmarks import benchmark_speed
+
     plot = tmp_path / "speed.svg"
     assert command.main(["show", str(result), str(result), "--plot", str(plot)]) == 0
     said = capsys.readouterr().out
@@ -180,6 +181,7 @@ def test_the_shapes_are_the_sources_and_gpt_2s():
 
 
 def test_the_parameters_are_those_of_the_transformers_library():
+    transformers = pytest.importorskip("transformers")
     with torch.device("meta"):
         real = transformers.DistilBertForSequenceClassification(transformers.DistilBertConfig())
         ours = workloads(quick=False)["distilbert"]
@@ -327,12 +329,6 @@ def test_recorded_results_can_be_read_and_shown():
     for file in files:
         result = read_result(file)
         assert result["complete"] and result["commit"] and show_table(result)
-
-
-def test_the_command_that_records_a_gpu_refuses_what_it_does_not_know():
-    script = ROOT / "benchmarks" / "gpu.sh"
-    done = subprocess.run(["sh", script, "--fast"], capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and "no option --fast" in done.stderr
 
 
 def test_models_outside_the_course_can_be_workloads():
