@@ -61,7 +61,7 @@ doctor: $(STAMP) ## say what works on this machine, and how to mend what does no
 	@if [ -d grader ]; then $(PY) -m grader doctor; fi
 
 gpu-record: $(STAMP) ## record in benchmarks/results/ what needs a GPU, on this machine's
-	sh benchmarks/gpu.sh
+	sh benchmarks/gpu.sh && $(PY) tools/readme.py
 
 gpu-bundle: $(STAMP) ## write an archive that records on a machine without network (PYTHON_VERSION=3.12, MINILM=1)
 	$(PY) tools/gpu_bundle.py $(if $(PYTHON_VERSION),--python $(PYTHON_VERSION)) $(if $(HAS),--has $(HAS)) $(if $(MINILM),--minilm)

@@ -66,10 +66,12 @@ def commit() -> str | None:
 
     An archive of the project has no git; the file ``COMMIT`` in it says which one it is.
     """
+    note = _ROOT / "COMMIT"
+    if note.is_file():
+        return note.read_text(encoding="utf-8").strip()
     head = _said("git", "-C", str(_ROOT), "rev-parse", "HEAD")
     if not head:
-        note = _ROOT / "COMMIT"
-        return note.read_text(encoding="utf-8").strip() if note.is_file() else None
+        return None
     changes = _said("git", "-C", str(_ROOT), "status", "--porcelain", "halfbits")
     return head[:12] + ("+" if changes else "")
 
