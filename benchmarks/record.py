@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,14 @@ def _benchmark(*workload: str) -> tuple[str, ...]:
     return ("-m", "halfbits.benchmark", "--workloads", *workload)
 
 
+def _lessons() -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """The units that train, from the fourth on."""
+    for folder in sorted(ROOT.glob("solutions/[01][0-9]_*")):
+        unit = folder.name[:2]
+        if unit >= "04":
+            yield f"lesson_{unit}", f"Unit {int(unit)}, solved", ("benchmarks/lessons.py", unit)
+
+
 STEPS = {
     name: Step(name, about, command)
     for name, about, command in (
@@ -55,10 +64,7 @@ STEPS = {
         ("tune_gpt", "the same for GPT-2's shape", _benchmark("gpt", "--tune-only")),
         ("autocast", "its table, confirmed", ("tools/autocast_tables.py", "--confirm")),
         ("claims", "what lessons say of CUDA, tried", ("benchmarks/claims.py",)),
-        ("lesson_04", "Unit 4, solved, runs", ("benchmarks/lessons.py", "04")),
-        ("lesson_05", "Unit 5, solved, runs", ("benchmarks/lessons.py", "05")),
-        ("lesson_06", "Unit 6, solved, runs", ("benchmarks/lessons.py", "06")),
-        ("lesson_07", "Unit 7, solved, runs", ("benchmarks/lessons.py", "07")),
+        *_lessons(),
         ("finetuning", "MiniLM, four settings, three seeds", ("benchmarks/finetuning.py",)),
         ("names", "a GPT on names, five settings, three seeds", ("benchmarks/names.py",)),
         ("eight_bits", "8-bit products: speed and sums", ("benchmarks/eight_bits.py",)),

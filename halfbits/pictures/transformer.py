@@ -171,7 +171,7 @@ def _draw_runs(part: SubFigure, record: dict) -> None:
 
 
 def _in_order(runs: list[dict]) -> list[dict]:
-    return sorted(runs, key=lambda run: (list(_LOOKS).index(run["setting"]), run["seed"]))
+    return sorted(runs, key=lambda run: (run["seed"], list(_LOOKS).index(run["setting"])))
 
 
 def _describe_runs(record: dict) -> str:
