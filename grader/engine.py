@@ -29,7 +29,7 @@ from grader.results import Result, find_graded, recorded
 from grader.running import runners
 from grader.running.ran import Limits, Ran
 from grader.running.runners import Runner
-from grader.unchanged import fingerprint, on_record, still_holds
+from grader.unchanged import fingerprint, on_record, still_holds, times_ended
 from grader.units import Unit
 
 if TYPE_CHECKING:  # it needs PyTorch, which is imported while the sandboxes start
@@ -78,6 +78,12 @@ class _Task:
     mark: str
     seed: int
     submission: Submission
+    last: Entry | None
+
+    @property
+    def alone(self) -> bool:
+        """Whether it was ended last time: now nobody else can be the reason."""
+        return bool(self.last and self.last.ended and self.last.fingerprint == self.mark)
 
 
 def grade(
@@ -104,13 +110,13 @@ def grade(
         for (student, unit), mark in zip(work, marks, strict=True):
             last = on_record(classroom, gradebook, unit, student)
             if options.force or not last or not still_holds(last, mark, options.limits):
-                todo.append((student, unit, mark))
+                todo.append((student, unit, mark, last))
             else:
                 yield _unchanged(classroom, gradebook, student, unit, last, options.dry_run)
         if not todo:
             return
         runner = runner or opened.enter_context(_runner(options, [task[:2] for task in todo]))
-        tasks = (_take(classroom, bundles[unit], name, unit, mark) for name, unit, mark in todo)
+        tasks = (_take(classroom, bundles[each[1]], *each) for each in todo)
         for task, ran in _run_all(runner, tasks):
             yield _finish(classroom, gradebook, task, ran, options)
 
@@ -125,24 +131,37 @@ def _runner(options: Options, work: list[tuple[str, Unit]]) -> AbstractContextMa
     return runners.local(count, options.limits, modules, options.unsafe)
 
 
-def _take(classroom: Classroom, built: Bundle, student: str, unit: Unit, mark: str) -> _Task:
+def _take(
+    classroom: Classroom, built: Bundle, student: str, unit: Unit, mark: str, last: Entry | None
+) -> _Task:
     submission = take_in(classroom.path("submitted", student, unit), built)
-    return _Task(student, unit, built, mark, secrets.randbits(32), submission)
+    return _Task(student, unit, built, mark, secrets.randbits(32), submission, last)
 
 
 def _run_all(runner: Runner, tasks: Iterator[_Task]) -> Iterator[tuple[_Task, Ran]]:
-    """Yield each task with what came of it; only a few run ahead of the writer."""
+    """Yield each task with what came of it; only a few run ahead of the writer.
+
+    What was ended last time runs after the others, one at a time, each in a sandbox of its own.
+    """
     from grader.scores import make_job
 
     running: dict[Future, _Task] = {}
+    later: list[_Task] = []
     while True:
         for task in tasks:
             if task.submission.defect:  # there is nothing to run
                 yield task, Ran(fault=task.submission.defect)
                 continue
+            if task.alone:
+                later.append(task)
+                continue
             running[runner.submit(make_job(task.built, task.submission, task.seed))] = task
             if len(running) >= 2 * runner.slots:
                 break
+        if not running and later:
+            task = later.pop(0)
+            job = make_job(task.built, task.submission, task.seed) | {"fresh": True}
+            running[runner.submit(job)] = task
         if not running:
             return
         for future in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
@@ -180,7 +199,10 @@ def _finish(
     if not stands:
         record(classroom, gradebook, unit, student, graded)
     limits = asdict(options.limits)
-    entry = Entry(now(), task.mark, task.seed, graded.scores, problem, ran.usage, limits, stands)
+    ended = 0 if task.submission.defect else times_ended(task.last, task.mark, problem)
+    entry = Entry(
+        now(), task.mark, task.seed, graded.scores, problem, ran.usage, limits, stands, ended
+    )
     remember(classroom, unit, student, entry)
     return replace(recorded(gradebook, student, unit, problem, stands), before=before)
 

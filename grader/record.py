@@ -55,6 +55,8 @@ class Entry:
         What the run was allowed to use.
     stands
         Whether the grade on record is that of an earlier submission.
+    ended
+        How often in a row the run was ended in this same way: once may be somebody else's doing.
     """
 
     date: str
@@ -65,6 +67,7 @@ class Entry:
     usage: dict[str, float]
     limits: dict[str, float] = field(default_factory=dict)
     stands: bool = False
+    ended: int = 0
 
 
 def record(

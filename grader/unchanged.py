@@ -24,9 +24,17 @@ def on_record(classroom: Classroom, gradebook: Gradebook, unit: Unit, student: s
 
 
 def still_holds(last: Entry, mark: str, limits: Limits) -> bool:
-    """Whether nothing has changed; where a run was ended, its limits count, too."""
-    ended = last.fault and last.usage
-    return last.fingerprint == mark and not (ended and last.limits != asdict(limits))
+    """Whether nothing has changed, and the run was not ended, or twice and with the same limits."""
+    if last.fingerprint != mark or last.ended == 1:
+        return False
+    ended = last.ended or (last.fault and last.usage)
+    return not (ended and last.limits != asdict(limits))
+
+
+def times_ended(last: Entry | None, mark: str, fault: str) -> int:
+    """How often in a row a submission's run was ended in one way, this time counted in."""
+    alike = last and last.fingerprint == mark and last.fault == fault
+    return (last.ended if alike else 0) + 1 if fault else 0
 
 
 def fingerprint(classroom: Classroom, built: Bundle, unit: Unit, student: str) -> str:

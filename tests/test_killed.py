@@ -22,6 +22,8 @@ from grader.__main__ import main
 from grader.classroom import Classroom
 from grader.record import history
 from grader.results import find_graded, submissions
+from grader.running import runners
+from grader.running.ran import Ran
 from grader.units import Unit
 
 UNIT = Unit(hostile.FOLDER / "97_hostile")
@@ -163,14 +165,46 @@ def test_what_ended_a_run_is_said_each_time_and_larger_limits_run_it_again(class
     nbformat.write(notebook, path)
     (class_of_twelve.path("submitted", STUDENTS[1], UNIT) / f"{UNIT.name}.ipynb").write_text("{")
     short = engine.Options(limits=engine.Limits(wall=1))
-    first, second = (list(engine.grade(class_of_twelve, work()[:2], short)) for _ in range(2))
-    said = [{r.student: (r.score, r.needs) for r in results} for results in (first, second)]
-    assert said[0] == said[1]
+    times = [list(engine.grade(class_of_twelve, work()[:2], short)) for _ in range(3)]
+    said = [{r.student: (r.score, r.needs) for r in results} for results in times]
+    assert said[0] == said[1] == said[2]
     assert "longer than 1 s" in said[0][STUDENTS[0]][1] and "JSON" in said[0][STUDENTS[1]][1]
     ample = engine.Options(limits=engine.Limits(wall=20))
     again = {r.student: r for r in engine.grade(class_of_twelve, work()[:2], ample)}
     assert (again[STUDENTS[0]].score, again[STUDENTS[0]].needs) == (7.0, "")
-    assert [len(history(class_of_twelve, UNIT, name)) for name in STUDENTS[:2]] == [2, 1]
+    assert [len(history(class_of_twelve, UNIT, name)) for name in STUDENTS[:2]] == [3, 1]
+
+
+def test_a_run_that_was_ended_is_run_once_more_and_only_then_it_stands(
+    class_of_twelve, monkeypatch
+):
+    """Somebody else's processes, or a lack of memory, may have ended it: its zeros do not stick."""
+    fresh, real = [], runners.run_to_its_end
+
+    def lose(box, job):
+        fresh.append(job.get("fresh", False))
+        real(box, job)
+        return Ran(fault="it ended the sandbox that it ran in, or stopped it", lost=True)
+
+    def grade():
+        return {r.student: r for r in engine.grade(class_of_twelve, work()[:2])}
+
+    monkeypatch.setattr(runners, "run_to_its_end", lose)
+    assert all(result.score == 1 for result in grade().values())  # the quiz was not run
+    assert grade()[STUDENTS[0]].score == 1
+    assert fresh == [False, False, True, True], "the second time alone, in a sandbox of its own"
+    monkeypatch.setattr(runners, "run_to_its_end", lambda *_: pytest.fail("it was run again"))
+    assert grade()[STUDENTS[0]].score == 1
+    for name in STUDENTS[:2]:
+        assert [entry.ended for entry in history(class_of_twelve, UNIT, name)] == [1, 2]
+
+
+def test_the_zeros_of_a_run_that_was_lost_once_do_not_stick(class_of_twelve, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(runners, "run_to_its_end", lambda *_: Ran(fault="lost", lost=True))
+        assert [r.score for r in engine.grade(class_of_twelve, work()[:1])] == [1]
+    assert [r.score for r in engine.grade(class_of_twelve, work()[:1])] == [7]
+    assert [entry.ended for entry in history(class_of_twelve, UNIT, STUDENTS[0])] == [1, 0]
 
 
 def test_every_submission_is_kept_with_its_answers(class_of_twelve):

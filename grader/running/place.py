@@ -28,14 +28,14 @@ class Place:
     modules
         To import before the first submission.
     pipes
-        File descriptors for events, results and keys.
+        File descriptors for events, and of the socket that brings each submission's own pipes.
     """
 
     folder: Path
     disk: int
     threads: int
     modules: tuple[str, ...]
-    pipes: tuple[int, int, int]
+    pipes: tuple[int, int]
 
 
 class Way(Protocol):

@@ -62,10 +62,16 @@ def run_to_its_end(box: Sandbox, job: dict) -> Ran:
     """Run a job, and again if the sandbox was lost: not every end is the submission's doing.
 
     What ends before the hidden cases come is run once more without the cell that ended it, so that
-    the functions before that cell meet theirs.
+    the functions before that cell meet theirs. Once they have come nothing is run again: what ended
+    it may have kept them somewhere, to be shown by the next run's first cell.
+
+    A job that is ``fresh`` gets a new sandbox, in which nobody has been before.
     """
+    if job.pop("fresh", False):
+        box.stop()
     ran = box.run(job)
-    if ran.lost:
+    if ran.lost and ASKS not in ran.frames:
+        box.stop()  # a new one: nothing of this run reaches the next
         ran = box.run(job)
     if ASKS in ran.frames:
         return ran

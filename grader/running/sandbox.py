@@ -15,6 +15,7 @@ import secrets
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -28,6 +29,8 @@ from grader.running.place import Place, Way
 from grader.running.ran import Limits, Ran, fault
 
 START_SECONDS = 120
+END_SECONDS = 10  # that it may take to end, once it is killed
+MOST_WORDS = 1 << 20  # bytes
 GRACE = 5.0  # seconds that the warm parent gets to notice what the engine would otherwise end
 
 
@@ -61,6 +64,8 @@ class Sandbox:
         self._ready = False
         self._ended = False
         self._key = b""  # to the hidden cases of what is running, until it is asked for
+        self._results: int | None = None  # of what is running
+        self._keys: int | None = None
 
     def start(self) -> None:
         """Start the warm parent; it imports everything while the caller goes on.
@@ -70,16 +75,14 @@ class Sandbox:
         _remove(self._folder)  # what one before could not remove
         self._folder.mkdir(mode=0o700)
         self._events, events = os.pipe()
-        self._results, results = os.pipe()
-        keys, self._keys = os.pipe()
-        for fd in (self._events, self._results, self._keys):
-            os.set_blocking(fd, False)
+        os.set_blocking(self._events, False)
+        self._control, control = socket.socketpair()
         self._place = Place(
             folder=self._folder,
             disk=self.limits.disk,
             threads=self._threads,
             modules=self._modules,
-            pipes=(events, results, keys),
+            pipes=(events, control.fileno()),
         )
         self._process = subprocess.Popen(
             self._way.command(self._place),
@@ -87,11 +90,11 @@ class Sandbox:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            pass_fds=(events, results, keys),
+            pass_fds=self._place.pipes,
             start_new_session=True,
         )
-        for fd in (events, results, keys):
-            os.close(fd)
+        os.close(events)
+        control.close()
         self._ready = False
 
     def wait_until_ready(self) -> None:
@@ -135,11 +138,14 @@ class Sandbox:
         ran, reader = Ran(), Frames(self.limits.output)
         self._key = key_line(command["id"], key)
         try:
+            self._hand_over_pipes()
             self._process.stdin.write(json.dumps(command).encode() + b"\n" + content)
             self._process.stdin.flush()
             event = self._event(time.monotonic() + self.limits.wall + GRACE, reader)
         except OSError:
             event = None
+        finally:
+            self._close_pipes()
         if event and event["id"] != command["id"]:
             event = None
         ran.frames = reader.frames
@@ -158,17 +164,19 @@ class Sandbox:
         """Let nothing more run: from any thread, also while one waits for a submission."""
         self._ended = True
         if process := self._process:
-            process.kill()
+            _kill(process)
 
     def stop(self) -> None:
         """End it and everything in it; only for the thread that runs submissions."""
         if self._process is None:
             return
         process, self._process = self._process, None
-        process.kill()
-        process.wait()
-        for fd in (self._events, self._results, self._keys):
-            os.close(fd)
+        _kill(process)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel may be busy ending it
+            process.wait(END_SECONDS)
+        os.close(self._events)
+        self._control.close()
+        self._close_pipes()
         for pipe in (process.stdin, process.stderr):
             with contextlib.suppress(BrokenPipeError):  # what it was told and never read
                 pipe.close()
@@ -182,7 +190,8 @@ class Sandbox:
         """Wait for the warm parent's word, reading frames meanwhile; None if it died or is late."""
         said = b""
         while time.monotonic() < deadline:
-            ready, _, _ = select.select([self._events, self._results], [], [], 0.2)
+            sources = [self._events, *([] if self._results is None else [self._results])]
+            ready, _, _ = select.select(sources, [], [], 0.2)
             if self._results in ready and not self._drain(reader):
                 return None
             if self._events in ready:
@@ -197,26 +206,69 @@ class Sandbox:
                 return None
         return None
 
-    def _drain(self, reader: Frames | None) -> bool:
-        """Read what is there; False when the pipe has ended or the limit is passed."""
-        while True:
+    def _hand_over_pipes(self) -> None:
+        """Give the next submission pipes of its own: what it does to them ends with it."""
+        self._results, results = os.pipe()
+        keys, self._keys = os.pipe()
+        for fd in (self._results, self._keys):
+            os.set_blocking(fd, False)
+        try:
+            socket.send_fds(self._control, [b"."], [results, keys])
+        finally:
+            os.close(results)
+            os.close(keys)
+
+    def _close_pipes(self) -> None:
+        for fd in filter(None, (self._results, self._keys)):
+            os.close(fd)
+        self._results = self._keys = None
+
+    def _drain(self, reader: Frames) -> bool:
+        """Read what is there; False when the limit is passed."""
+        while self._results is not None:
             try:
                 piece = os.read(self._results, 1 << 20)
             except BlockingIOError:
                 return True
-            if not piece:
+            if not piece:  # all that could write to it has ended
+                os.close(self._results)
+                self._results = None
+                return True
+            if not reader.take(piece):
                 return False
-            if reader is not None and not reader.take(piece):
-                return False
-            if reader is not None and reader.asked and self._key:
-                with contextlib.suppress(BlockingIOError):  # somebody inside has filled the pipe
+            if reader.asked and self._key:
+                with contextlib.suppress(OSError):  # it has ended meanwhile
                     os.write(self._keys, self._key)
                 self._key = b""
+        return True
 
     def _last_words(self) -> str:
-        self._process.kill()
-        text = self._process.stderr.read().decode(errors="replace").strip()
+        """What it said last; whoever still holds the pipe is not waited for."""
+        _kill(self._process)
+        pipe, said = self._process.stderr.fileno(), b""
+        os.set_blocking(pipe, False)
+        deadline = time.monotonic() + END_SECONDS
+        while time.monotonic() < deadline and len(said) < MOST_WORDS:
+            if not select.select([pipe], [], [], 0.2)[0]:
+                if self._process.poll() is not None:
+                    break
+                continue
+            if not (piece := os.read(pipe, 65536)):
+                break
+            said += piece
+        text = said.decode(errors="replace").strip()
         return text.splitlines()[-1][:200] if text else "it gave no reason"
+
+
+def _kill(process: subprocess.Popen) -> None:
+    """End a sandbox with all of its group.
+
+    While it starts, bubblewrap's inner process is not yet bound to end with the outer one; killed
+    between, it would wait for ever.
+    """
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
 
 
 def _remove(folder: Path) -> None:

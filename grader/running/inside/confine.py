@@ -27,6 +27,8 @@ REFUSED = (
     *("io_uring_setup", "io_uring_enter", "io_uring_register"),
     # memory that no process has, or that outlives its process
     *("shmget", "semget", "msgget", "mq_open", "memfd_create", "memfd_secret"),
+    # what files carry besides their bytes
+    *("setxattr", "lsetxattr", "fsetxattr", "setxattrat"),
     # the machine
     *("setpriority", "ioprio_set", "unshare", "setns", "mount", "umount2", "keyctl", "add_key"),
     *("request_key", "bpf", "perf_event_open", "userfaultfd"),

@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import random
+import select
 import struct
 import sys
 from collections.abc import Callable
@@ -86,7 +87,10 @@ def write_frame(fd: int, frame: dict) -> None:
     body = json.dumps(frame, default=str).encode("utf-8", "backslashreplace")
     data = struct.pack(">I", len(body)) + body
     while data:
-        data = data[os.write(fd, data) :]
+        try:
+            data = data[os.write(fd, data) :]
+        except BlockingIOError:  # a cell has asked for that
+            select.select([], [fd], [])
 
 
 def _attempt(cell: dict, names: dict[str, Any]) -> Attempt:

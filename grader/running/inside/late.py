@@ -54,6 +54,7 @@ def wait_for_key(fd: int, job: str) -> bytes:
         If what comes is no key.
     """
     line = b""
+    os.set_blocking(fd, True)  # whatever a cell has done to it
     while piece := os.read(fd, 1):  # no further than the line: nothing else may be lost
         line += piece
         if line.endswith(b"\n") or len(line) > LONGEST:

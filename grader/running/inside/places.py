@@ -5,15 +5,33 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 from pathlib import Path
 
 
-def wiped(folders: list[Path]) -> bool:
-    """Empty every place that can be written to; tell whether nothing is left."""
+def looks(folder: Path) -> int:
+    """Its permissions, which :func:`wiped` gives back to it."""
+    return stat.S_IMODE(folder.stat().st_mode) if folder.is_dir() else 0
+
+
+def wiped(folders: dict[Path, int]) -> bool:
+    """Empty every place that can be written to; tell whether nothing is left.
+
+    Parameters
+    ----------
+    folders
+        With the permissions that each had at first: whatever a submission did to the folder itself
+        would tell the next one something, or take the place from it.
+    """
     try:
-        for folder in filter(Path.is_dir, folders):
-            _empty(str(folder))
-        return not any(_left(str(folder)) for folder in filter(Path.is_dir, folders))
+        there = {str(folder): mode for folder, mode in folders.items() if folder.is_dir()}
+        for folder, mode in there.items():
+            os.chmod(folder, mode)
+            _empty(folder)
+            for name in os.listxattr(folder):
+                os.removexattr(folder, name)
+            os.utime(folder, (0, 0))
+        return not any(map(_left, there))
     except (OSError, RecursionError, ValueError):  # too deep, or named so that nothing can be done
         return False
 

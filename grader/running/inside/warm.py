@@ -1,14 +1,16 @@
 """The warm parent: it has everything imported and runs each submission in a fork of itself.
 
-    python warm.py alone|shared EVENTS RESULTS KEYS FOLDER…
+    python warm.py alone|shared EVENTS CONTROL FOLDER…
 
 Commands come on standard input, a line each: ``{"id": …, "size": bytes, "wall": seconds, "memory":
 bytes, "processes": n, "disk": bytes}``, with ``"readable": [PATH, …]`` where Landlock is to let a
 submission read those and write in the FOLDERs alone. The job follows, which the fork reads: this
 process never holds it, and so the next submission cannot find it in memory. When a submission has
 ended and everything that it left is gone, one line on EVENTS says how, with the command's id.
-Submissions run in the first FOLDER; all are emptied after them. The cells' frames go to RESULTS,
-which only the fork writes to; on KEYS it gets the key to the hidden cases (:mod:`late`).
+Submissions run in the first FOLDER; all are emptied after them. With each command come two pipes on
+the socket CONTROL, for that submission alone: one for the cells' frames, which only the fork writes
+to, and one on which it gets the key to the hidden cases (:mod:`late`). What it does to them, such
+as O_NONBLOCK, ends with it.
 
 Alone, it is the first process of a tree of its own, and ends all that a submission leaves; shared,
 it is among the user's other processes and ends what belongs to the submission's session.
@@ -24,13 +26,14 @@ import json
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from places import wiped
+from places import looks, wiped
 from process import is_gone, private_memory, session_of, virtual_size
 
 POLL = 0.02  # seconds between two looks at a running submission, which also its end wakes
@@ -38,9 +41,8 @@ PR_SET_DUMPABLE = 4
 
 
 class Pipes(NamedTuple):
-    """File descriptors: see above."""
+    """File descriptors of one submission: see above."""
 
-    events: int
     results: int
     keys: int
 
@@ -48,16 +50,21 @@ class Pipes(NamedTuple):
 def main() -> None:
     global ALONE
     ALONE = sys.argv[1] == "alone"
-    pipes = Pipes(*map(int, sys.argv[2:5]))
-    scratch = [Path(folder) for folder in sys.argv[5:]]
+    events, control = int(sys.argv[2]), socket.socket(fileno=int(sys.argv[3]))
+    scratch = [Path(folder) for folder in sys.argv[4:]]
+    global FIRST
+    FIRST = {folder: looks(folder) for folder in scratch}
     _preload()
     _dumpable(False)  # no submission may look into this process
-    _say(pipes.events, {"ready": True})
+    wiped(FIRST)  # the first submission finds what all others do
+    _say(events, {"ready": True})
     os.chdir(scratch[0])
     commands = io.FileIO(0, closefd=False)  # it reads no further than the line
     while line := commands.readline():
         command = json.loads(line)
-        _say(pipes.events, {"id": command["id"]} | _supervise(command, pipes, scratch))
+        pipes = Pipes(*socket.recv_fds(control, 1, 2)[1])
+        ran = _supervise(command, pipes, scratch, (events, control.fileno()))
+        _say(events, {"id": command["id"]} | ran)
 
 
 def _preload() -> None:
@@ -94,12 +101,14 @@ def _preload() -> None:
     BASE = private_memory(os.getpid())
 
 
-def _supervise(command: dict, pipes: Pipes, scratch: list[Path]) -> dict:
+def _supervise(command: dict, pipes: Pipes, scratch: list[Path], ours: tuple[int, ...]) -> dict:
     started = time.monotonic()
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # it then waits to be asked for
     pid = os.fork()
     if pid == 0:
-        _become_submission(command, pipes, scratch)
+        _become_submission(command, pipes, scratch, ours)
+    for fd in pipes:
+        os.close(fd)
     ended, limit, usage = None, "", None
     while ended is None:
         done, status, used = os.wait4(-1, os.WNOHANG)  # the first process reaps for all
@@ -114,15 +123,17 @@ def _supervise(command: dict, pipes: Pipes, scratch: list[Path]) -> dict:
     return {
         "exit": ended,
         "limit": limit,
-        "stuck": not (_kill_rest(pid) and wiped(scratch) and _emptied(pipes.keys)),
+        "stuck": not (_kill_rest(pid) and wiped(FIRST)),
         "wall": time.monotonic() - started,
         "cpu": usage.ru_utime + usage.ru_stime,
         "memory": usage.ru_maxrss * 1024,
     }
 
 
-def _become_submission(command: dict, pipes: Pipes, scratch: list[Path]) -> None:
-    """In the fork: take limits on, run the job, and go."""
+def _become_submission(
+    command: dict, pipes: Pipes, scratch: list[Path], ours: tuple[int, ...]
+) -> None:
+    """In the fork: take limits on, run the job, and go; what is ours is closed first."""
     import confine
     import job
     from late import unseal, wait_for_key
@@ -130,7 +141,8 @@ def _become_submission(command: dict, pipes: Pipes, scratch: list[Path]) -> None
     try:
         os.setsid()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
-        os.close(pipes.events)
+        for fd in ours:
+            os.close(fd)
         run = json.loads(_read(command["size"]))
         nothing = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
@@ -151,16 +163,6 @@ def _become_submission(command: dict, pipes: Pipes, scratch: list[Path]) -> None
     except BaseException as error:
         job.write_frame(pipes.results, {"broken": repr(error)})
         os._exit(70)
-
-
-def _emptied(pipe: int) -> bool:
-    """Read what a submission did not, or has written itself: the next one gets its own."""
-    os.set_blocking(pipe, False)
-    with contextlib.suppress(BlockingIOError):
-        while os.read(pipe, 1 << 16):
-            pass
-    os.set_blocking(pipe, True)
-    return True
 
 
 def _read(size: int) -> bytes:
@@ -234,6 +236,7 @@ def _say(fd: int, event: dict) -> None:
 
 ALONE = False
 SHELL = None  # set once, before the first fork
+FIRST: dict[Path, int] = {}  # how the folders looked before the first submission
 BASE = 0  # bytes that every fork shares with this process
 
 if __name__ == "__main__":
