@@ -48,6 +48,9 @@ class Submission:
 
 def take_in(folder: Path, bundle: Bundle) -> Submission:
     """Read what lies in a submission's folder; what cannot be read is said, not raised."""
+    if link := next((each for each in (folder, folder.parent) if each.is_symlink()), None):
+        said = f"{link.name} is a link: put the files themselves there"
+        return Submission(bundle.skeleton, defect=said)
     try:
         cells = list(read_cells(read_notebook(folder / f"{bundle.unit}.ipynb")))
         submission = _lay_in(cells, bundle)

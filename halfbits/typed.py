@@ -7,10 +7,12 @@ import re
 from fractions import Fraction
 
 # The same grammar as in bits.js: signed terms of factors, a factor is 12.5e-3 or 2^-24.
-_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,4})?"
+# Each text fits it in one way at most: with two ways for each factor, matching takes 2^factors.
+_NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,4})?"
 _FACTOR = rf"(?:\d{{1,3}}\^[+-]?\d{{1,4}}|{_NUMBER})"
 _TERM = rf"{_FACTOR}(?:[*/]{_FACTOR})*"
-_LONGEST = 200
+_LONGEST = 200  # characters
+_LARGEST = 20_000  # exponents, all together: fractions of that size take milliseconds
 
 
 def parse(text: str) -> Fraction | float:
@@ -26,15 +28,19 @@ def parse(text: str) -> Fraction | float:
     ValueError
         If the text is not such a number.
     """
+    if len(text) > _LONGEST:  # before anything searches in it
+        raise ValueError(f"{text.strip()[:40]!r}… is too long for a number")
     plain = text.strip().lower().replace("−", "-").replace("×", "*").replace("**", "^")
     if special := re.fullmatch(r"([+-]?)(inf|infinity|∞|nan)", plain):
         sign = -1.0 if special[1] == "-" else 1.0
         return math.nan if special[2] == "nan" else sign * math.inf
     compact = re.sub(r"\s*([-+*/^])\s*", r"\1", plain)
     whole = re.fullmatch(rf"[+-]?{_TERM}(?:[+-]{_TERM})*", compact, re.ASCII)
-    if len(compact) > _LONGEST or not whole:
+    if not whole:
         shown = text.strip()[:40]
         raise ValueError(f"{shown!r} is not a number: try 0.1, 1e-8, 1/3, 2^-24, inf or nan")
+    if sum(map(int, re.findall(r"[e^][+-]?(\d+)", compact, re.ASCII))) > _LARGEST:
+        raise ValueError(f"{text.strip()[:40]!r} has exponents too large to compute with")
     terms = re.findall(rf"([+-]?)({_TERM})", compact, re.ASCII)
     try:
         total = sum((-1 if sign == "-" else 1) * _parse_term(term) for sign, term in terms)

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from grader.exchange.entries import Budget, Item, Refused, clean_parts, entries
+from grader.exchange.entries import DAMAGED, Budget, Item, Refused, clean_parts, entries
 from grader.reading import Unreadable, read_bounded
 
 MAX_ENTRIES = 100_000  # in what an instructor gives
 MAX_STUDENTS_ENTRIES = 1_000  # in a zip that a student packed
 MAX_STUDENTS_ZIP = 50 << 20  # bytes
+MAX_STUDENTS_TOTAL = 100 << 20  # bytes that it unpacks to
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def opened(source: Path, budget: Budget | None = None) -> Iterator[list[Item | R
         archive = zipfile.ZipFile(source)
     except OSError as error:
         raise Unreadable(f"{source} cannot be read ({error.strerror})") from None
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+    except DAMAGED:
         raise Unreadable(f"{source} is no zip file that can be read") from None
     with archive:
         yield list(_with_students_zips(entries(archive, MAX_ENTRIES, budget), budget))
@@ -70,7 +71,11 @@ def _in_folder(folder: Path) -> Iterator[Item | Refused]:
 
 
 def _in_students_zip(item: Item, budget: Budget) -> Iterator[Item | Refused]:
-    """The files of a zip within; of one in there, in turn, nothing is taken."""
+    """The files of a zip within; of one in there, in turn, nothing is taken.
+
+    Each has a budget of its own, so that one which claims to be huge takes nothing from others.
+    """
+    budget = Budget(MAX_STUDENTS_TOTAL)
     folder = (*item.parts[:-1], item.parts[-1][:-4])
     try:
         with _students_zip(item) as archive:
@@ -102,7 +107,7 @@ def _students_zip(item: Item) -> Iterator[zipfile.ZipFile]:
     try:
         _check_directory(content)
         archive = zipfile.ZipFile(io.BytesIO(content))
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+    except DAMAGED:
         raise Unreadable("is no zip file that can be read") from None
     with archive:
         yield archive

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import stat
 import struct
@@ -16,6 +17,10 @@ from grader.reading import Unreadable
 
 MAX_TOTAL = 8 << 30  # bytes that are unpacked in all
 MAX_RATIO = 500  # unpacked to packed; text of a notebook stays far below
+DAMAGED = (  # what reading a zip raises that is none, or no longer
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, NotImplementedError, RuntimeError, ValueError, OSError),
+)
 SMALL = 1 << 20  # bytes, below which the ratio says nothing
 
 _NOISE = re.compile(
@@ -104,7 +109,7 @@ def _reader(
         try:
             with archive.open(entry) as file:
                 content = file.read(limit + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError):
+        except DAMAGED:
             raise Unreadable("is damaged in the zip") from None
         return content
 

@@ -17,6 +17,7 @@ import torch
 
 MAX_DEPTH = 16
 MAX_ITEMS = 1_000_000
+MAX_DIMENSIONS = 64  # as torch
 MANY = 16  # numbers: a list of so many is written as one piece, twenty times faster and shorter
 MAX_BITS = 10_000  # of an integer: Python refuses to write much longer ones
 
@@ -54,6 +55,8 @@ def encode(value: Any, depth: int = 0) -> Any:
     if isinstance(value, torch.dtype):
         return {"dtype": str(value).removeprefix("torch.")}
     if isinstance(value, range):
+        if abs((value.stop - value.start) // value.step) > MAX_ITEMS:
+            raise NotPlain(f"the range has more than {MAX_ITEMS:,} items")
         return {"range": [value.start, value.stop, value.step]}
     if isinstance(value, torch.Tensor | np.ndarray):
         return {"tensor": _encode_tensor(torch.as_tensor(value))}
@@ -90,8 +93,11 @@ def decode(data: Any) -> Any:
             return np.frombuffer(base64.b64decode(text), np.int64).tolist()
         case {"dtype": str(name)} if isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
-        case {"range": [int(start), int(stop), int(step)]}:
-            return range(start, stop, step)
+        case {"range": [int(start), int(stop), int(step)]} if step:
+            found = range(start, stop, step)
+            if max(map(int.bit_length, (start, stop, step))) > MAX_BITS or len(found) > MAX_ITEMS:
+                raise ValueError("a range is longer than any answer")
+            return found
         case {"tensor": dict(fields)}:
             return _decode_tensor(fields)
         case {"tuple": list(items)}:
@@ -143,6 +149,8 @@ def _kind(value: Any) -> type:
 def _encode_tensor(tensor: torch.Tensor) -> dict[str, Any]:
     if tensor.numel() > MAX_ITEMS:
         raise NotPlain(f"the tensor has {tensor.numel():,} elements, more than {MAX_ITEMS:,}")
+    if not _is_shape(list(tensor.shape)):  # without elements it may have any size
+        raise NotPlain(f"the tensor's shape is {' × '.join(map(str, tensor.shape))}")
     plain = tensor.detach().cpu().contiguous()
     if plain.dtype.is_floating_point and plain.dtype.itemsize > 1:
         plain = plain.masked_fill(plain != plain, math.nan)  # one NaN: payloads mean nothing
@@ -167,4 +175,17 @@ def _decode_tensor(fields: dict[str, Any]) -> torch.Tensor:
 
 
 def _is_shape(shape: Any) -> bool:
-    return isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)
+    """Whether a tensor may have it: also without elements it must be one that can be written out.
+
+    Each size is looked at before any product is formed of them.
+    """
+    if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS:
+        return False
+    items = 1
+    for size in shape:
+        if type(size) is not int or not 0 <= size <= MAX_ITEMS:
+            return False
+        items *= size or 1
+        if items > MAX_ITEMS:
+            return False
+    return True

@@ -55,6 +55,8 @@ _DIGITS = {torch.float16: 5, torch.bfloat16: 4, torch.float32: 9}  # enough to t
 
 def _tensor_line(tensor: torch.Tensor) -> str:
     dtype = str(tensor.dtype).removeprefix("torch.")
+    if not tensor.numel() and tensor.dim() > 1:  # its list may be long all the same
+        return f"tensor([], {dtype}, {' × '.join(map(str, tensor.shape))} values)"
     if tensor.numel() <= 12:
         return f"tensor({_elements(tensor.tolist(), tensor.dtype)}, {dtype})"
     first = _elements(tensor.flatten()[:4].tolist(), tensor.dtype)[:-1]

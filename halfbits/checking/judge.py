@@ -36,6 +36,8 @@ from halfbits.checking.compare import EXACT, agree
 from halfbits.checking.differences import MISSING, Said, difference, show
 from halfbits.checking.observe import Observation
 
+MAX_NAMES = 50_000  # characters of all names of parts together
+
 
 @dataclass(frozen=True)
 class Row:
@@ -125,13 +127,26 @@ def digest(encoded: Any) -> str:
     return hashlib.sha256(json.dumps(encoded).encode()).hexdigest()[:16]
 
 
-def parts(encoded: Any, name: str = "") -> dict[str, Any]:
-    """Split a dict's encoding into named parts (``"float16.max"``); other data is one part."""
-    if not (isinstance(encoded, dict) and "dict" in encoded):
-        return {name: encoded}
+def parts(encoded: Any) -> dict[str, Any]:
+    """Split a dict's encoding into named parts (``"float16.max"``); other data is one part.
+
+    Raises
+    ------
+    ValueError
+        If their names are longer together than anybody reads: each repeats those above it.
+    """
     found: dict[str, Any] = {}
-    for key, value in encoded["dict"]:
-        found |= parts(value, f"{name}.{key}".lstrip("."))
+    left, long = [("", encoded)], 0
+    while left:
+        name, value = left.pop()
+        if not (isinstance(value, dict) and "dict" in value):
+            found[name] = value
+            continue
+        for key, inner in reversed(value["dict"]):
+            long += len(name) + len(str(key)) + 1
+            if long > MAX_NAMES:
+                raise ValueError("what came back has too many parts, or too long names for them")
+            left.append((f"{name}.{key}".lstrip("."), inner))
     return found
 
 

@@ -7,6 +7,7 @@ two notebooks answered at the same time lose nothing, and no crash leaves half a
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import tempfile
@@ -59,7 +60,7 @@ def parse_answers(content: bytes, unit: str) -> dict:
         If they are not one of this unit's.
     """
     try:
-        data = json.loads(content.decode("utf-8"))
+        data = json.loads(content.decode(_encoding(content)))
     except UnicodeDecodeError:
         raise Damaged(f"{ANSWERS_FILE} is not UTF-8 text") from None
     except json.JSONDecodeError as error:
@@ -71,6 +72,13 @@ def parse_answers(content: bytes, unit: str) -> dict:
     if data.get("unit") != unit:
         raise Damaged(f"{ANSWERS_FILE} belongs to another unit, {str(data.get('unit'))[:60]!r}")
     return data["answers"]
+
+
+def _encoding(content: bytes) -> str:
+    """UTF-8, unless a mark at the beginning says otherwise, as some editors write it."""
+    marks = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+    marks |= {codecs.BOM_UTF8: "utf-8-sig"}
+    return next((name for mark, name in marks.items() if content.startswith(mark)), "utf-8")
 
 
 def save_answer(folder: Path, unit: str, question: str, choice: Choice) -> str:
