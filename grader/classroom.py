@@ -129,7 +129,9 @@ def _nbgrader_config(root: Path) -> Config:
     config.CourseDirectory.root = str(root)
     config.CourseDirectory.course_id = "halfbits"
     config.CourseDirectory.db_url = f"sqlite:///{root / 'gradebook.db'}"
+    config.Autograde.exporter_class = "grader.pages.formgrader.AutogradeExporter"
     config.Execute.timeout = CELL_TIMEOUT
+    config.Execute.kernel_manager_class = "grader.pages.formgrader.Kernels"
     config.Execute.extra_arguments = ["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"]
     config.GenerateFeedback.exporter_class = "grader.pages.feedback.PageExporter"
     config.GenerateFeedback.preprocessors = [

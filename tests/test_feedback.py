@@ -12,9 +12,10 @@ from nbformat import v4
 
 from grader.build import source_notebook
 from grader.pages import feedback, sanitize
-from grader.pages.cells import outputs_html
+from grader.pages.cells import cell_html, outputs_html
+from grader.pages.formgrader import SafeCells
 from grader.pages.markdown import render_any
-from grader.pages.sanitize import clean, picture
+from grader.pages.sanitize import OWN, clean, picture
 from halfbits.checking.payload import pack
 from halfbits.checking.report import Report
 
@@ -87,6 +88,75 @@ def test_hostile_markup_is_cleaned(markup):
     for text in (markup, render_any(markup), f"<div>{markup}", f"<svg>{markup}</svg>"):
         assert_harmless(clean(text))
         assert "<style" not in clean(text)
+
+
+# Formgrader gives points for a click on a class below another class around an id.
+NAMED = (
+    '<div class="nbgrader_cell"><p class="full-credit"><svg id="limits-hidden"></svg>x</p></div>',
+    '<p class="hb-report nbgrader_cell">x</p><p class="\thb-good\nfull-credit\x0cscore">x</p>',
+    '<p CLASS=full-credit ID=limits-hidden Name=x>x</p><b class="full-&#99;redit">x</b>',
+    '<p class="ansi-red-fg score tabbable" data-toggle="modal" data-link="x">x</p>',
+    '<svg class="score" id="a b"><text id="limits-hidden-comment">x</text></svg>',
+    '<svg><g id=""></g><g class="comment"/><use href="#limits-hidden"/></svg><a href="#x">x</a>',
+    '<math class="score" id="x"><mi class="full-credit" id="limits-hidden" name="y">x</mi></math>',
+    '<math><mtext><p class="no-credit" id="limits-hidden">x</p></mtext></math>',
+    "<p accesskey=s tabindex=0 contenteditable autofocus draggable=true form=x slot=x is=x>x</p>",
+    '<label for="limits-hidden">x</label><input id="limits-hidden" class="score" form="x">',
+    '<button class="full-credit" id=limits-hidden popovertarget=x command=close>x</button>',
+    '<img name="base_url" id="submission_id" alt="x"><a name="grades" id="x" href="#x">x</a>',
+    "# x {#limits-hidden .full-credit}\n\n[x](#limits-hidden){.full-credit}",
+    "```full-credit nbgrader_cell\nx\n```\n\n~~~ score\nx\n~~~",
+    "$\\class{full-credit}{x}$ $\\cssId{limits-hidden}{x}$ $\\style{position:fixed}{x}$",
+    '$$x$$ (limits-hidden)\n\n![x](limits.png "full-credit")',
+    '<p style="position:fixed;top:0;z-index:9;inset:0;float:left;transform:scale(99)">x</p>',
+)
+
+
+@pytest.mark.parametrize("markup", NAMED)
+def test_nothing_of_a_student_s_is_named_as_the_page_s_own_is(markup):
+    shown = v4.new_output("display_data", {"text/html": markup})
+    drawn = v4.new_output("display_data", {"image/svg+xml": f"<svg>{markup}</svg>"})
+    markdown = v4.new_output("display_data", {"text/markdown": markup})
+    code = v4.new_code_cell("", outputs=[shown, drawn, markdown])
+    for page in (clean(markup), cell_html(v4.new_markdown_cell(markup)), outputs_html(code)):
+        assert "x" in page
+        for tag, attributes in Elements(page).found:
+            assert_unnamed(tag, attributes)
+
+
+def assert_unnamed(tag: str, attributes: dict[str, str]) -> None:
+    """No attribute by which a script, or a label, could take this for another's element."""
+    assert tag not in ("label", "input", "button", "form", "select", "output")
+    assert attributes.get("id", OWN).startswith(OWN), attributes
+    assert attributes.get("href", "")[:1] != "#" or attributes["href"].startswith(f"#{OWN}")
+    known = r"(hb-[a-z-]+|ansi-[a-z-]+|output)?"
+    for name in attributes.get("class", "").split(" "):
+        assert re.fullmatch(known, name) or tag == "pre", (tag, name)
+    named = {"name", "for", "form", "accesskey", "tabindex", "contenteditable", "autofocus"}
+    named |= {"draggable", "slot", "is", "popovertarget", "command"}
+    assert not named & attributes.keys(), attributes
+    assert not any(name.startswith("data-") for name in attributes), attributes
+    style = attributes.get("style", "")
+    assert not re.search("position|z-index|inset|float|transform", style), style
+
+
+def test_a_picture_s_ids_and_what_refers_to_them_stay_together():
+    text = (
+        '<svg><clipPath id="c"><rect id="r"></rect></clipPath><path clip-path="url(#c)"></path>'
+        '<g style="clip-path: url( #c )"></g><use xlink:href="#r"></use></svg>'
+    )
+    cleaned = clean(text)
+    found = Elements(cleaned).found
+    ids = {attributes["id"] for _, attributes in found if "id" in attributes}
+    used = re.findall(r"#([\w-]+)", cleaned)
+    assert ids == {f"{OWN}c", f"{OWN}r"} == set(used) and len(used) == 3
+
+
+def test_a_tag_of_a_student_s_cell_is_no_class_in_formgrader():
+    """nbconvert writes a cell's tags among its classes, and a tag may hold spaces."""
+    cell = v4.new_code_cell("x", metadata={"tags": ["x nbgrader_cell full-credit"]})
+    shown, _ = SafeCells().preprocess(v4.new_notebook(cells=[cell]), {})
+    assert "tags" not in shown.cells[0].metadata
 
 
 def test_the_page_is_harmless_as_a_whole(page):
