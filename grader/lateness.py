@@ -16,9 +16,10 @@ from nbgrader.utils import parse_utc
 
 from grader.classroom import OWN_CONFIG, Classroom
 from grader.problem import Problem
-from grader.reading import Unreadable, read_bounded
+from grader.reading import read_bounded
 
 TIMESTAMP = "timestamp.txt"
+MAX_TIMESTAMP = 200  # bytes
 
 
 def settle(classroom: Classroom, submission: SubmittedAssignment, folder: Path) -> None:
@@ -67,8 +68,6 @@ def earned(submission: SubmittedAssignment) -> float:
 def _timestamp(folder: Path) -> datetime | None:
     """What timestamp.txt says, if it says a time: a student may have written it."""
     try:
-        return parse_utc(read_bounded(folder / TIMESTAMP, 1000).decode().strip())
-    except (OSError, Unreadable):
-        return None
+        return parse_utc(read_bounded(folder / TIMESTAMP, MAX_TIMESTAMP).decode().strip())
     except Exception:  # dateutil raises what it comes upon, decimal.InvalidOperation among it
         return None

@@ -47,6 +47,8 @@ def _grade_one(classroom: Classroom, student: str, unit: Unit, force: bool) -> R
 
 def _defect(notebook: Path) -> str:
     """Why a notebook cannot be graded, or the empty string."""
+    if link := next((p for p in (notebook, *notebook.parents[:2]) if p.is_symlink()), None):
+        return f"{link.name} is a link: put the files themselves there"
     if not notebook.is_file():
         return f"no {notebook.name} was submitted"
     try:

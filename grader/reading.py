@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from halfbits.quizzes.answers import encoding_of
+
 MAX_NOTEBOOK = 20 << 20  # bytes
 MAX_ANSWERS = 1 << 20
 MAX_CELLS = 2_000
@@ -64,7 +66,7 @@ def read_notebook(path: Path) -> dict:
     if not content.strip():
         raise Unreadable(f"{path.name} is empty")
     try:
-        data = json.loads(content.decode(_encoding(content)))
+        data = json.loads(content.decode(encoding_of(content)))
     except UnicodeDecodeError:
         raise Unreadable(f"{path.name} is not UTF-8 text") from None
     except json.JSONDecodeError as error:
@@ -74,11 +76,6 @@ def read_notebook(path: Path) -> dict:
     if not isinstance(data, dict) or not ({"cells", "worksheets"} & data.keys()):
         raise Unreadable(f"{path.name} is no notebook")
     return data
-
-
-def _encoding(content: bytes) -> str:
-    marks = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
-    return next((name for mark, name in marks.items() if content.startswith(mark)), "utf-8")
 
 
 @dataclass(frozen=True)

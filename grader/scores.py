@@ -139,7 +139,7 @@ def _report(spec: dict, frame: dict | None, fault: str) -> Report:
         if not all(one.problem is None or isinstance(one.problem, str) for one in seen):
             raise TypeError
         verdict = judge(spec, seen)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RuntimeError):
         return Report(name, defect="what came back is not what a function returns")
     report = Report(name, verdict, str(frame.get("printed", ""))[:2000])
     return report.without_cases() if spec["hidden"] else report

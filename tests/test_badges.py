@@ -218,6 +218,12 @@ def test_anything_else_is_no_badge(key, content):
     assert verdict(content, key).startswith("not a badge: ")
 
 
+@pytest.mark.parametrize("encoding", ["zlib", "utf-7", "idna", "rot13", "hex", "big5", "none"])
+def test_a_picture_in_an_odd_encoding_is_no_badge(key, encoding):
+    picture = f'<?xml version="1.0" encoding="{encoding}"?><svg/>'.encode()
+    assert verdict(picture, key).startswith("not a badge: ")
+
+
 # --- the picture --------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """The same class on a Dask cluster: two workers of their own, TLS, one of them killed midway."""
 
+import contextlib
 import datetime
 import functools
 import ipaddress
@@ -176,6 +177,36 @@ def test_missing_certificates_and_silent_schedulers_are_one_line(tmp_path):
         cluster("tls://127.0.0.1:1", Limits(), tls=tmp_path).__enter__()
     with pytest.raises(Problem, match=r"no scheduler answers at tcp://127\.0\.0\.1:1"):
         cluster("tcp://127.0.0.1:1", Limits(), patience=1).__enter__()
+
+
+def test_a_worker_of_several_threads_is_refused_and_told_how_to_start(monkeypatch):
+    """All of its threads would use its one sandbox."""
+
+    class Client(contextlib.nullcontext):
+        status, threads = "running", {"tcp://one:1": 1, "tcp://two:2": 1}
+
+        def get_executor(self, **_):
+            return None
+
+        def nthreads(self):
+            return self.threads
+
+        def scheduler_info(self, **_):
+            return {"workers": {name: {"nthreads": count} for name, count in self.threads.items()}}
+
+    client = Client()
+    client.enter_result = client
+    monkeypatch.setattr("distributed.Client", lambda *_, **__: client)
+    monkeypatch.setattr(cluster_module, "LOOK", 0)
+    says = "^the worker tcp://two:2 has 4 threads, and each .* start it with --nthreads 1"
+    with cluster("tcp://127.0.0.1:1", Limits()) as runner:
+        assert runner.slots == 2
+        runner.check()
+        client.threads = client.threads | {"tcp://two:2": 4}  # it comes later
+        with pytest.raises(Problem, match=says):
+            runner.check()
+    with pytest.raises(Problem, match=says):
+        cluster("tcp://127.0.0.1:1", Limits()).__enter__()
 
 
 def test_a_result_whose_worker_ended_that_moment_is_asked_for_again():

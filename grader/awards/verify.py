@@ -72,6 +72,8 @@ def _baked_token(content: bytes) -> str:
         found = list(ElementTree.fromstring(content).iter(f"{{{BAKED}}}credential"))
     except ElementTree.ParseError as error:
         raise _Refused(f"not a badge: damaged as XML ({error})") from None
+    except Exception:  # it may name any of Python's codecs as its encoding: each has its own errors
+        raise _Refused("not a badge: in an encoding that no picture of a badge has") from None
     if len(found) != 1 or not found[0].get("verify"):
         raise _Refused("not a badge: the picture has no credential in it, or several")
     return found[0].get("verify")

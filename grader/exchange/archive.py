@@ -16,7 +16,7 @@ from grader.reading import Unreadable, read_bounded
 MAX_ENTRIES = 100_000  # in what an instructor gives
 MAX_STUDENTS_ENTRIES = 1_000  # in a zip that a student packed
 MAX_STUDENTS_ZIP = 50 << 20  # bytes
-MAX_STUDENTS_TOTAL = 100 << 20  # bytes that it unpacks to
+MAX_STUDENTS_TOTAL = 1 << 30  # bytes that are unpacked for it: itself anew for each of its files
 
 
 @contextmanager
@@ -73,13 +73,13 @@ def _in_folder(folder: Path) -> Iterator[Item | Refused]:
 def _in_students_zip(item: Item, budget: Budget) -> Iterator[Item | Refused]:
     """The files of a zip within; of one in there, in turn, nothing is taken.
 
-    Each has a budget of its own, so that one which claims to be huge takes nothing from others.
+    Each has a budget of its own: what one unpacks to takes little from others.
     """
-    budget = Budget(MAX_STUDENTS_TOTAL)
+    own = Budget(MAX_STUDENTS_TOTAL, budget)
     folder = (*item.parts[:-1], item.parts[-1][:-4])
     try:
-        with _students_zip(item) as archive:
-            inside = list(entries(archive, MAX_STUDENTS_ENTRIES, budget))
+        with _students_zip(item, own) as archive:
+            inside = list(entries(archive, MAX_STUDENTS_ENTRIES, own))
     except Unreadable as problem:
         yield Refused(item.parts, str(problem))
         return
@@ -90,20 +90,22 @@ def _in_students_zip(item: Item, budget: Budget) -> Iterator[Item | Refused]:
         elif parts[-1].lower().endswith(".zip"):
             yield Refused(parts, "is a zip in a zip in a zip: ask for plain files")
         else:
-            yield Item(parts, _reader_within(item, number, budget), item.time, packed=True)
+            yield Item(parts, _reader_within(item, number, own), item.time, packed=True)
 
 
-def _reader_within(item: Item, number: int, budget: Budget) -> Callable[[int], bytes]:
+def _reader_within(item: Item, number: int, own: Budget) -> Callable[[int], bytes]:
     def read(limit: int) -> bytes:
-        with _students_zip(item) as archive:
-            return list(entries(archive, MAX_STUDENTS_ENTRIES, budget))[number].read(limit)
+        with _students_zip(item, own) as archive:
+            return list(entries(archive, MAX_STUDENTS_ENTRIES, own))[number].read(limit)
 
     return read
 
 
 @contextmanager
-def _students_zip(item: Item) -> Iterator[zipfile.ZipFile]:
+def _students_zip(item: Item, own: Budget) -> Iterator[zipfile.ZipFile]:
+    own.spend(0)  # nothing is read where nothing is left
     content = item.read(MAX_STUDENTS_ZIP)
+    own.spend(len(content))
     try:
         _check_directory(content)
         archive = zipfile.ZipFile(io.BytesIO(content))

@@ -15,13 +15,17 @@ from datetime import UTC, datetime
 
 from grader.reading import Unreadable
 
-MAX_TOTAL = 8 << 30  # bytes that are unpacked in all
+MAX_TOTAL = 64 << 30  # bytes that are unpacked in all: minutes
 MAX_RATIO = 500  # unpacked to packed; text of a notebook stays far below
 DAMAGED = (  # what reading a zip raises that is none, or no longer
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
     *(EOFError, NotImplementedError, RuntimeError, ValueError, OSError),
 )
 SMALL = 1 << 20  # bytes, below which the ratio says nothing
+MAX_NAME = 255  # bytes of a file's or folder's name, as on every disk
+
+# Of others zipfile unpacks all that it has read at once: gigabytes from a few kilobytes.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 _NOISE = re.compile(
     r"(^|/)(__MACOSX|\.ipynb_checkpoints)(/|$)|(^|/)(\.DS_Store|\._[^/]*|Thumbs\.db)$"
@@ -60,15 +64,22 @@ class Refused:
 
 
 class Budget:
-    """How many bytes may still be unpacked; it keeps a thousand small bombs from adding up."""
+    """How many bytes may still be unpacked; it keeps a thousand small bombs from adding up.
 
-    def __init__(self, left: int = MAX_TOTAL) -> None:
-        self.left = left
+    What is spent counts in the budgets around it, too.
+    """
+
+    def __init__(self, left: int = MAX_TOTAL, *around: Budget) -> None:
+        self.left, self._around = left, around
 
     def spend(self, size: int) -> None:
+        """Count bytes that came out, whatever the zip claims."""
         self.left -= size
         if self.left < 0:
-            raise Unreadable("would unpack to too much in all: collect the class in parts")
+            way_out = "ask for fewer files" if self._around else "collect the class in parts"
+            raise Unreadable(f"would unpack to too much in all: {way_out}")
+        for budget in self._around:
+            budget.spend(size)
 
 
 def entries(archive: zipfile.ZipFile, most: int, budget: Budget) -> Iterator[Item | Refused]:
@@ -101,17 +112,21 @@ def _reader(
     def read(limit: int) -> bytes:
         if entry.flag_bits & 1:
             raise Unreadable("is locked with a password")
+        if entry.compress_type not in _METHODS:
+            raise Unreadable("is packed in an unusual way: ask for an ordinary zip")
         if entry.file_size > limit:
             raise Unreadable(f"is larger than {limit >> 20} MB")
         if entry.file_size > max(SMALL, MAX_RATIO * entry.compress_size):
             raise Unreadable(f"unpacks to more than {MAX_RATIO} times its size, as zip bombs do")
-        budget.spend(entry.file_size)
+        content = bytearray()
         try:
             with archive.open(entry) as file:
-                content = file.read(limit + 1)
+                while piece := file.read(SMALL):  # never more in all than file_size
+                    budget.spend(len(piece))
+                    content += piece
         except DAMAGED:
             raise Unreadable("is damaged in the zip") from None
-        return content
+        return bytes(content)
 
     return read
 
@@ -136,6 +151,8 @@ def clean_parts(name: str) -> tuple[str, ...] | Refused:
         return Refused((name,), "has a path that leads out of its folder")
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
         return Refused((name,), "has control characters in its name")
+    if any(len(part.encode()) > MAX_NAME for part in parts):
+        return Refused((name,), "has a name longer than a file's can be")
     return parts
 
 

@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MAX_ID = 100  # characters
+MAX_FOLDER = 240  # bytes
 
 _MOODLE = re.compile(r"^(?P<name>.+?)(?:_(?P<number>\d+))?_assignsubmission_[a-z]+_?(?P<file>.*)$")
 _CANVAS = re.compile(r"^(?P<name>.*?)_?(?P<late>LATE_)?(?P<id>\d+)_\d+_(?P<file>.+)$")
@@ -92,7 +93,8 @@ def safe_id(name: str) -> str:
     """
     name = unicodedata.normalize("NFC", name).replace(",", " ")
     name = "".join(c for c in name if unicodedata.category(c)[0] != "C")
-    name = " ".join(_UNSAFE.sub("-", name).split()).lstrip(".-+@'= ")[:MAX_ID].rstrip(". ")
+    name = " ".join(_UNSAFE.sub("-", name).split()).lstrip(".-+@'= ")[:MAX_ID]
+    name = name.encode()[:MAX_FOLDER].decode(errors="ignore").rstrip(". ")
     if not name:
         raise ValueError("has no name that can be a student's id")
     return name

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, wait
@@ -75,7 +76,9 @@ class ClusterRunner(Runner):
             return
         self._looked = time.monotonic()
         running = self._client.status == "running"
-        if running and self._client.scheduler_info(n_workers=-1)["workers"]:
+        workers = self._client.scheduler_info(n_workers=-1)["workers"] if running else {}
+        _refuse_threads({name: worker["nthreads"] for name, worker in workers.items()})
+        if workers:
             self._seen = time.monotonic()
         elif time.monotonic() - self._seen > self._patience:
             what = "no worker is left" if running else "the scheduler went away"
@@ -83,14 +86,16 @@ class ClusterRunner(Runner):
 
 
 _BOX: Sandbox | None = None
+_ONE_AT_A_TIME = threading.Lock()  # for a worker of more threads that joins in between
 
 
 def run_on_worker(job: dict, limits: Limits, modules: tuple[str, ...]) -> Ran:
     """Run a job in this worker's sandbox, which is started when it is first needed."""
     global _BOX
-    if _BOX is None:
-        _BOX = Sandbox(limits, modules, way=warned(best_way()))
-    return run_to_its_end(_BOX, job)
+    with _ONE_AT_A_TIME:
+        if _BOX is None:
+            _BOX = Sandbox(limits, modules, way=warned(best_way()))
+        return run_to_its_end(_BOX, job)
 
 
 @contextmanager
@@ -128,13 +133,24 @@ def cluster(
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it says, we say in a line
     try:
         client = Client(address, security=security, timeout=patience, set_as_default=False)
-        slots = sum(client.nthreads().values())
+        threads = client.nthreads()
     except (OSError, ValueError) as error:
         raise Problem(f"no scheduler answers at {address}: {error or 'in time'}") from None
     with client:
-        if not slots:
+        if not threads:
             raise Problem(f"the scheduler at {address} has no workers: start dask worker first")
-        yield ClusterRunner(client, slots, limits, modules, patience)
+        _refuse_threads(threads)
+        yield ClusterRunner(client, len(threads), limits, modules, patience)
+
+
+def _refuse_threads(workers: dict[str, int]) -> None:
+    """A worker has one sandbox, which runs one submission at a time."""
+    for worker, threads in workers.items():
+        if threads > 1:
+            raise Problem(
+                f"the worker {worker} has {threads} threads, and each worker can use one: start "
+                "it with --nthreads 1, and more of them with --nworkers"
+            )
 
 
 def _refuse_plain(address: str) -> None:

@@ -55,8 +55,8 @@ def encode(value: Any, depth: int = 0) -> Any:
     if isinstance(value, torch.dtype):
         return {"dtype": str(value).removeprefix("torch.")}
     if isinstance(value, range):
-        if abs((value.stop - value.start) // value.step) > MAX_ITEMS:
-            raise NotPlain(f"the range has more than {MAX_ITEMS:,} items")
+        if not _is_short(value):
+            raise NotPlain(f"the range has more than {MAX_ITEMS:,} items, or huge numbers")
         return {"range": [value.start, value.stop, value.step]}
     if isinstance(value, torch.Tensor | np.ndarray):
         return {"tensor": _encode_tensor(torch.as_tensor(value))}
@@ -80,6 +80,8 @@ def decode(data: Any) -> Any:
     ValueError
         If ``data`` is not what ``encode`` writes.
     """
+    if isinstance(data, int) and data.bit_length() > MAX_BITS:
+        raise ValueError("an integer is longer than any answer's")
     if data is None or isinstance(data, bool | int | str):
         return data
     if isinstance(data, list):
@@ -88,15 +90,14 @@ def decode(data: Any) -> Any:
         case {"float": str(text)}:
             return float.fromhex(text)
         case {"floats": str(text)}:
-            return np.frombuffer(base64.b64decode(text), np.float64).tolist()
+            return _decode_numbers(text, np.float64)
         case {"integers": str(text)}:
-            return np.frombuffer(base64.b64decode(text), np.int64).tolist()
+            return _decode_numbers(text, np.int64)
         case {"dtype": str(name)} if isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
-        case {"range": [int(start), int(stop), int(step)]} if step:
-            found = range(start, stop, step)
-            if max(map(int.bit_length, (start, stop, step))) > MAX_BITS or len(found) > MAX_ITEMS:
-                raise ValueError("a range is longer than any answer")
+        case {"range": [int(start), int(stop), int(step)]}:
+            if not _is_short(found := range(start, stop, step)):
+                raise ValueError("a range is longer than any answer's")
             return found
         case {"tensor": dict(fields)}:
             return _decode_tensor(fields)
@@ -138,6 +139,19 @@ def _encode_numbers(values: list) -> dict[str, str] | None:
             array = np.array(list(map(int, values)), np.int64)
             return {"integers": base64.b64encode(array.tobytes()).decode()}
     return None
+
+
+def _decode_numbers(text: str, kind: type) -> list:
+    if len(text) > 11 * MAX_ITEMS:  # eight bytes each, in base64
+        raise ValueError("a list of numbers is longer than any answer's")
+    return np.frombuffer(base64.b64decode(text), kind).tolist()
+
+
+def _is_short(numbers: range) -> bool:
+    """Whether a range may be an answer; ``len`` of a longer one is an OverflowError."""
+    start, stop, step = numbers.start, numbers.stop, numbers.step
+    bits = max(map(int.bit_length, (start, stop, step)))
+    return bits <= MAX_BITS and (stop - start) // step <= MAX_ITEMS
 
 
 def _kind(value: Any) -> type:

@@ -34,7 +34,11 @@ def show(encoded: Any, unit: str = "value") -> str:
 
 def as_text(value: Any, longest: int = LONGEST) -> str:
     """``repr``, but a tensor takes one line with its dtype, and what is long is cut."""
-    text = _one_line(value)
+    return cut(_one_line(value), longest)
+
+
+def cut(text: str, longest: int) -> str:
+    """A text of at most so many characters."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

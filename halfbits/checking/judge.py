@@ -33,10 +33,12 @@ from typing import Any
 
 from halfbits.checking.codec import items, length
 from halfbits.checking.compare import EXACT, agree
-from halfbits.checking.differences import MISSING, Said, difference, show
+from halfbits.checking.differences import MISSING, Said, cut, difference, show
 from halfbits.checking.observe import Observation
 
-MAX_NAMES = 50_000  # characters of all names of parts together
+MAX_NAMES = 10_000  # characters of all names of one answer's parts together
+MAX_EXTRA = 10  # parts that nobody asked for and that a report shows, of each case
+LONGEST = 500  # characters of one cell of a report
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,8 @@ def _compare(spec: dict, case: dict, seen: Observation) -> Iterator[_Part]:
         whole = MISSING if seen.problem else seen.output
         yield _Part("", case["expected"], whole, _agree(spec, case["expected"], whole))
         return
-    for name in [*expected, *(extra for extra in got if extra not in expected)]:
+    extra = [name for name in got if name not in expected]
+    for name in [*expected, *extra[:MAX_EXTRA]]:
         want, have = expected.get(name, MISSING), got.get(name, MISSING)
         yield _Part(name, want, have, _agree(spec, want, have))
 
@@ -206,13 +209,13 @@ def _row(spec: dict, case: dict, part: _Part, problem: str | None) -> Row:
     unit, hidden = spec["unit"], spec["hidden"]
     if case["sweep"] and not problem:
         call, expected, got = _one_of_sweep(spec, call, expected, got)
-    none = f"no {part.name}" if expected is MISSING else None
+    none = cut(f"no {part.name}", LONGEST) if expected is MISSING else None
     return Row(
         kind=case["kind"],
         call=call,
         expected="hidden" if hidden else none or show(expected, unit),
-        got=problem or show(got, unit),
-        difference="" if problem or hidden else _told(spec, expected, got, part),
+        got=cut(problem, LONGEST) if problem else show(got, unit),
+        difference="" if problem or hidden else cut(_told(spec, expected, got, part), LONGEST),
         passed=part.passed,
         part=suffix,
     )
@@ -230,8 +233,8 @@ def _told(spec: dict, expected: Any, got: Any, part: _Part) -> str:
 def _suffix(spec: dict, name: str) -> str:
     """How a part is asked for: of a dict by its keys, of what a driver observed by its name."""
     if spec["driven"]:
-        return f": {name}" if name else ""
-    return "".join(f"[{key!r}]" for key in name.split(".") if key)
+        return cut(f": {name}", LONGEST) if name else ""
+    return cut("".join(f"[{key!r}]" for key in name.split(".") if key), LONGEST)
 
 
 def _one_of_sweep(spec: dict, call: str, expected: Any, got: Any) -> tuple[str, Any, Any]:

@@ -24,7 +24,7 @@ const multiply = (x, y) => finite(x.negative !== y.negative, x.num * y.num, x.de
 const divide = (x, y) => finite(x.negative !== y.negative, x.num * y.den, x.den * y.num);
 
 // The same grammar as in bits.py: signed terms of factors, a factor is 12.5e-3 or 2^-24.
-const NUMBER = String.raw`(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,4})?`;
+const NUMBER = String.raw`(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,4})?`;
 const FACTOR = String.raw`(?:\d{1,3}\^[+-]?\d{1,4}|${NUMBER})`;
 const TERM = `${FACTOR}(?:[*/]${FACTOR})*`;
 const EXPRESSION = new RegExp(`^[+-]?${TERM}(?:[+-]${TERM})*$`);

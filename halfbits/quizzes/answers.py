@@ -7,7 +7,6 @@ two notebooks answered at the same time lose nothing, and no crash leaves half a
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
 import tempfile
@@ -60,7 +59,7 @@ def parse_answers(content: bytes, unit: str) -> dict:
         If they are not one of this unit's.
     """
     try:
-        data = json.loads(content.decode(_encoding(content)))
+        data = json.loads(content.decode(encoding_of(content)))
     except UnicodeDecodeError:
         raise Damaged(f"{ANSWERS_FILE} is not UTF-8 text") from None
     except json.JSONDecodeError as error:
@@ -74,10 +73,9 @@ def parse_answers(content: bytes, unit: str) -> dict:
     return data["answers"]
 
 
-def _encoding(content: bytes) -> str:
+def encoding_of(content: bytes) -> str:
     """UTF-8, unless a mark at the beginning says otherwise, as some editors write it."""
-    marks = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-    marks |= {codecs.BOM_UTF8: "utf-8-sig"}
+    marks = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
     return next((name for mark, name in marks.items() if content.startswith(mark)), "utf-8")
 
 

@@ -5,7 +5,7 @@ const PRESETS = ["0.01", "0.1", "1", HARMONIC];
 const PLACES = 700;
 const GROUPED = (n) => n.toLocaleString("en-US");
 
-const NUMBER = String.raw`(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,4})?`;
+const NUMBER = String.raw`(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,4})?`;
 const FACTOR = String.raw`(?:\d{1,3}\^[+-]?\d{1,4}|${NUMBER})`;
 const TERM = String.raw`${FACTOR}(?:[*/]${FACTOR})*`;
 
