@@ -100,6 +100,16 @@ def test_a_recorded_gpu_is_shown_as_recorded(tmp_path):
     assert "Recorded, DistilBERT's shape: Some GPU, torch 2.13.0, 2026-01-02" in said
     assert "16-mixed: 12.5 ms, 4 GB, 2 skipped" in said and "64-true: not measured" in said
     assert NO_RECORD not in said
+    rungs = {"fp32": entry, "bf16 autocast, and more": half} | {"+ compile": settings["64-true"]}
+    precisions = ("32-true", "bf16-mixed", "bf16-mixed")
+    ladder = {n: e | {"precision": p} for (n, e), p in zip(rungs.items(), precisions, strict=True)}
+    tuned = result | {"workloads": {}, "tune": {"distilbert": {"rungs": ladder}}}
+    other = tmp_path / "tune.json"
+    other.write_text(json.dumps(tuned))
+    both = dashboard(some_runs(), records=[path, other])
+    assert both.text.startswith(said.partition(" Cited")[0])
+    assert "what each change brought, DistilBERT's shape: Some GPU" in both.text
+    assert "bf16 autocast, and more: 12.5 ms, 4 GB; + compile: not measured" in both.text
     path.write_text("{")
     with pytest.raises(ValueError, match="is damaged"):
         dashboard(some_runs(), records=[path])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +39,8 @@ class Line(NamedTuple):
         Steps that the scaler left out.
     note
         ``"diverged"``, ``"not possible here"``.
+    source
+        Whose figure it is, in a group that has several.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Line(NamedTuple):
     memory: tuple[float, str] | None = None
     skipped: int | None = None
     note: str = ""
+    source: str = ""
 
 
 class Group(NamedTuple):
@@ -78,8 +81,9 @@ def dashboard(
     """
     if not runs or not set(runs) <= set(SETTINGS):
         raise ValueError(f"give runs by setting: {', '.join(SETTINGS)}")
-    found = gpu_records("distilbert") if records is None else records
-    recorded = [_of_record(read_result(path)) for path in found]
+    if records is None:
+        records = [*gpu_records("distilbert"), *gpu_records("tune_distilbert")]
+    recorded = [group for path in records for group in _of_record(read_result(path))]
     remark = "" if recorded else NO_RECORD
     groups = [_of_runs(runs), *recorded, _of_the_source()]
     heights = [_ROW * len(group.lines) + 0.85 for group in groups]
@@ -114,24 +118,29 @@ def _of_run(name: str, run: Run | Exception | str) -> Line:
     )
 
 
-def _of_record(result: dict) -> Group:
-    settings = result["workloads"]["distilbert"]["settings"]
-    lines = []
-    for name, entry in settings.items():
-        if "not_measured" in entry:
-            lines.append(Line(name, name, note="not measured"))
-            continue
-        lines.append(
-            Line(
-                name,
-                name,
-                time=(entry["step_ms"], f"{short(entry['step_ms'])} ms"),
-                memory=(entry["peak_bytes"], _bytes(entry["peak_bytes"])),
-                skipped=len(entry["skipped"]) if name == "16-mixed" else None,
-                note="diverged" if entry["diverged"] else "",
-            )
-        )
-    return Group(f"Recorded, DistilBERT's shape: {title(result)}", lines)
+def _of_record(result: dict) -> Iterator[Group]:
+    """All settings, if they are in a result, and the way to the fastest step, if that is."""
+    about = f"DistilBERT's shape: {title(result)}"
+    if every := result["workloads"].get("distilbert"):
+        lines = [_of_entry(name, name, entry) for name, entry in every["settings"].items()]
+        yield Group(f"Recorded, {about}", lines)
+    if ladder := result.get("tune", {}).get("distilbert"):
+        rungs = ladder["rungs"].items()
+        lines = [_of_entry(change, entry["precision"], entry) for change, entry in rungs]
+        yield Group(f"Recorded, what each change brought, {about}", lines)
+
+
+def _of_entry(name: str, setting: str, entry: dict) -> Line:
+    if "not_measured" in entry:
+        return Line(name, setting, note="not measured")
+    return Line(
+        name,
+        setting,
+        time=(entry["step_ms"], f"{short(entry['step_ms'])} ms"),
+        memory=(entry["peak_bytes"], _bytes(entry["peak_bytes"])) if entry["peak_bytes"] else None,
+        skipped=len(entry["skipped"]) if SETTINGS[setting].scaled else None,
+        note="diverged" if entry["diverged"] else "",
+    )
 
 
 def _of_the_source() -> Group:
@@ -143,6 +152,7 @@ def _of_the_source() -> Group:
             time=(run["minutes"], f"{run['minutes']} min"),
             memory=(run["gigabytes"], f"{run['gigabytes']} GB") if "gigabytes" in run else None,
             note="loss is NaN" if "note" in run else "",
+            source=run["source"],
         )
         for run in published()["runs"]
     ]
@@ -175,9 +185,8 @@ def _draw(part: SubFigure, group: Group, remark: str) -> None:
 
 def _base(group: Group, line: Line, what: str) -> float | None:
     """What 32-true of the same source took."""
-    source = line.name.partition(", ")[2]
     for each in group.lines:
-        if each.setting == "32-true" and each.name.partition(", ")[2] == source:
+        if each.setting == "32-true" and each.source == line.source:
             return (getattr(each, what) or (None,))[0]
     return None
 
