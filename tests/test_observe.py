@@ -6,6 +6,7 @@ import math
 import signal
 import struct
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -147,6 +148,16 @@ def test_a_sweep_calls_once_for_each_item():
     case = {"args": encode((range(3), 10)), "sweep": True}
     observations, _ = observe(lambda x, y: x + y, [case])
     assert decode(observations[0].output) == [10, 11, 12]
+
+
+def test_only_computing_counts_where_others_keep_the_machine_busy(monkeypatch):
+    monkeypatch.setattr(observing, "CASE_SECONDS", 0.2)
+    monkeypatch.setattr(observing, "PATIENCE", 10_000)
+    observations, _ = observe(lambda x: time.sleep(0.5) or x, cases((1,)))
+    assert decode(observations[0].output) == 1
+    monkeypatch.setattr(observing, "PATIENCE", 1)
+    observations, _ = observe(lambda x: time.sleep(600), cases((1,)))
+    assert "does every loop end?" in observations[0].problem
 
 
 def test_a_loop_without_end_is_stopped_and_said(monkeypatch):
