@@ -6,8 +6,11 @@ import random
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+from grader.running import sandbox
+from grader.running.ran import Limits
 from grader.running.runners import run_to_its_end
 from grader.running.sandbox import Sandbox
 from grader.running.ways import best_way
@@ -195,3 +198,16 @@ def test_last_words_do_not_wait_for_whoever_holds_the_pipe(box, monkeypatch):
     holder = os.dup(box._process.stderr.fileno())
     assert box._last_words()
     os.close(holder)
+
+
+def test_a_sandbox_that_reads_nothing_is_given_up(box, monkeypatch):
+    monkeypatch.setattr(sandbox, "GRACE", 0.5)
+    box.limits = Limits(wall=0.5)
+    box.wait_until_ready()
+    inside = psutil.Process(box._process.pid)
+    for process in [*inside.children(recursive=True), inside]:
+        process.suspend()
+    ran = box.run(job("x = 1  # " + "long " * 500_000))  # more than a pipe holds
+    assert ran.lost and ran.fault and box._process is None
+    box.limits = Limits()
+    assert not box.run(job("x = 1")).lost

@@ -139,9 +139,9 @@ class Sandbox:
         self._key = key_line(command["id"], key)
         try:
             self._hand_over_pipes()
-            self._process.stdin.write(json.dumps(command).encode() + b"\n" + content)
-            self._process.stdin.flush()
-            event = self._event(time.monotonic() + self.limits.wall + GRACE, reader)
+            deadline = time.monotonic() + self.limits.wall + GRACE
+            self._send(json.dumps(command).encode() + b"\n" + content, deadline)
+            event = self._event(deadline, reader)
         except OSError:
             event = None
         finally:
@@ -205,6 +205,22 @@ class Sandbox:
             if self._process.poll() is not None and not ready:
                 return None
         return None
+
+    def _send(self, data: bytes, deadline: float) -> None:
+        """Write to the warm parent, which may be stopped, or gone.
+
+        Raises
+        ------
+        OSError
+            If it does not read all of it.
+        """
+        pipe, rest = self._process.stdin.fileno(), memoryview(data)
+        os.set_blocking(pipe, False)
+        while rest:
+            if time.monotonic() > deadline:
+                raise TimeoutError("nobody reads the job")
+            if select.select([], [pipe], [], 0.2)[1]:
+                rest = rest[os.write(pipe, rest) :]
 
     def _hand_over_pipes(self) -> None:
         """Give the next submission pipes of its own: what it does to them ends with it."""
