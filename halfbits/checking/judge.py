@@ -37,7 +37,7 @@ from halfbits.checking.differences import MISSING, Said, cut, difference, show
 from halfbits.checking.observe import Observation
 
 MAX_NAMES = 10_000  # characters of all names of one answer's parts together
-MAX_EXTRA = 10  # parts that nobody asked for and that a report shows, of each case
+MAX_EXTRA = 50  # parts that nobody asked for and that a report shows, of each case
 LONGEST = 500  # characters of one cell of a report
 
 
